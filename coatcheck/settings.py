@@ -1,0 +1,159 @@
+"""Settings: from arguments, then from ``COATCHECK_*`` in the environment, then defaults."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Final, Literal, get_args
+
+from coatcheck.errors import ConfigurationError
+from coatcheck.lifetimes import ANONYMOUS, SIGNED_IN, Lifetimes
+
+Lane = Literal["direct", "actor"]
+Durability = Literal["second", "commit"]
+LimitPolicy = Literal["evict-oldest", "refuse"]
+ConflictPolicy = Literal["last-write", "reject"]
+EndedPolicy = Literal["drop", "error"]
+
+_CHOICES: Final[dict[str, tuple[str, ...]]] = {
+    "lane": get_args(Lane),
+    "durability": get_args(Durability),
+    "on_principal_limit": get_args(LimitPolicy),
+    "on_conflict": get_args(ConflictPolicy),
+    "on_ended": get_args(EndedPolicy),
+}
+_POSITIVE: Final = ("map_size", "max_session_bytes", "max_flashes", "gate_timeout", "ask_timeout", "pool_size")
+
+DEFAULT_HOME: Final = "coatcheck-state"
+DEFAULT_PORT: Final = 1929
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that can be set. ``repr`` shows no secret."""
+
+    home: Path = Path(DEFAULT_HOME)
+    """The state directory (``COATCHECK_HOME``)."""
+
+    secrets: Sequence[str | bytes] | None = field(default=None, repr=False)
+    """Server secrets, newest first (``COATCHECK_SECRET``); None: the file ``secret`` in the state directory."""
+
+    lane: Lane = "direct"
+    """How a client reaches the store (``COATCHECK_LANE``)."""
+
+    # Store-wide: kept in the store; None means: as the store has it. -------------------------------------------
+
+    durability: Durability | None = None
+    """``second`` (default) or ``commit`` (``COATCHECK_DURABILITY``)."""
+
+    map_size: int | None = None
+    """The most bytes the store may grow to; default 64 GiB (sparse)."""
+
+    max_session_bytes: int | None = None
+    """Bytes of data and flashes of one session; default 65,536."""
+
+    max_flashes: int | None = None
+    """Flashes of one session, the oldest fall out; default 100."""
+
+    max_sessions_per_principal: int | None = None
+    """Live sessions of one principal; 0 (default) is no limit (ASVS 7.1.2)."""
+
+    on_principal_limit: LimitPolicy | None = None
+    """``evict-oldest`` (default) or ``refuse``."""
+
+    # Per client. -----------------------------------------------------------------------------------------------
+
+    anonymous: Lifetimes = ANONYMOUS
+    """Lifetimes of sessions without a principal."""
+
+    signed_in: Lifetimes = SIGNED_IN
+    """Lifetimes of sessions with one."""
+
+    on_conflict: ConflictPolicy = "last-write"
+    """Same key saved by two requests: the last wins, or the later one gets SessionConflict."""
+
+    on_ended: EndedPolicy = "drop"
+    """A commit that finds its session ended: drop what it has, or raise SessionMissing."""
+
+    gate_timeout: float = 2.0
+    """Seconds a writer waits for its turn before StoreUnavailable."""
+
+    ask_timeout: float = 5.0
+    """Seconds the actor lane waits for an answer before RequestTimeout."""
+
+    pool_size: int = 16
+    """Endpoints of the actor lane in one process."""
+
+    port: int | None = None
+    """Admin port of the actor system (``COATCHECK_PORT``); None: any free one."""
+
+    clock: str = "system"
+    """``system``, or ``file:PATH`` in tests."""
+
+    def __post_init__(self) -> None:
+        """Raise ConfigurationError that names the setting, its value, and what is allowed."""
+        object.__setattr__(self, "home", Path(self.home))
+        for name, allowed in _CHOICES.items():
+            value = getattr(self, name)
+            if value is not None and value not in allowed:
+                msg = f"{name} is {value!r}: use one of {', '.join(map(repr, allowed))}"
+                raise ConfigurationError(msg)
+        for name in _POSITIVE:
+            value = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float)) or value <= 0):
+                msg = f"{name} is {value!r}: use a number above 0"
+                raise ConfigurationError(msg)
+        limit = self.max_sessions_per_principal
+        if limit is not None and (not isinstance(limit, int) or limit < 0):
+            msg = f"max_sessions_per_principal is {limit!r}: use a whole number, 0 for no limit"
+            raise ConfigurationError(msg)
+        if self.port is not None and not (isinstance(self.port, int) and 0 < self.port < 65536):
+            msg = f"port is {self.port!r}: use 1 to 65535, or leave it out for any free one"
+            raise ConfigurationError(msg)
+
+    @classmethod
+    def load(
+        cls, home: str | os.PathLike[str] | None = None, environ: Mapping[str, str] | None = None, **given: Any
+    ) -> Settings:
+        """Settings from the arguments, what they leave out from the environment, the rest by default.
+
+        Raises ConfigurationError for an unknown name or a value that cannot be.
+        """
+        environ = os.environ if environ is None else environ
+        known = {each.name for each in fields(cls)}
+        unknown = sorted(set(given) - known)
+        if unknown:
+            msg = f"unknown setting {unknown[0]!r}: there are {', '.join(sorted(known))}"
+            raise ConfigurationError(msg)
+        values = {name: value for name, value in given.items() if value is not None}
+        if home is not None:
+            values["home"] = home
+        for name, variable in _VARIABLES.items():
+            text = environ.get(variable, "").strip()
+            if name not in values and text:
+                values[name] = _from_text(name, variable, text)
+        return cls(**values)
+
+
+_VARIABLES: Final = {
+    "home": "COATCHECK_HOME",
+    "secrets": "COATCHECK_SECRET",
+    "lane": "COATCHECK_LANE",
+    "durability": "COATCHECK_DURABILITY",
+    "port": "COATCHECK_PORT",
+    "clock": "COATCHECK_CLOCK",
+}
+
+
+def _from_text(name: str, variable: str, text: str) -> Any:
+    if name == "secrets":
+        return tuple(text.replace(",", " ").split())
+    if name != "port":
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        msg = f"{variable} is {text!r}: use a port number"
+        raise ConfigurationError(msg) from None
