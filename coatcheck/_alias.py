@@ -39,7 +39,7 @@ class _SameModules(MetaPathFinder, Loader):
         return self._real + fullname[len(self._bare) :]
 
     def find_spec(
-        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+        self, fullname: str, _path: Sequence[str] | None = None, _target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """Say where ``fullname`` comes from, when it is a module inside the package."""
         if not fullname.startswith(f"{self._bare}."):
