@@ -19,6 +19,7 @@ import coatcheck
 
 ROOT = Path(__file__).resolve().parent.parent
 LINKED = ("actors", "messages")
+ROOMS = (".ci", "actors", "benchmarks", "coatcheck", "docs", "examples", "messages", "tests")
 
 # Module, the extra it belongs to, and what that extra installs for it.
 NEEDS_EXTRA = [("coatcheck.flask", "flask", "flask")]
@@ -109,15 +110,32 @@ def test_wheel_has_no_generic_names(wheel: Path) -> None:
     assert tops == {"coatcheck", f"coatcheck-{coatcheck.__version__}.dist-info"}
 
 
+def test_wheel_without_the_links_is_the_same(tree: Path, wheel: Path, tmp_path: Path) -> None:
+    """Where the links are missing, as in an archive or on a system that has none, the wheel is whole all the same."""
+    unlinked = shutil.copytree(tree, tmp_path / "unlinked", symlinks=True, ignore=made_by_tools)
+    for name in LINKED:
+        link = unlinked / "coatcheck" / name
+        if link.is_symlink():
+            link.unlink()
+        else:
+            shutil.rmtree(link)  # unpacked sources have a folder there
+
+    run(sys.executable, "-m", "build", "--no-isolation", "--wheel", "--outdir", tmp_path, cwd=unlinked)
+
+    assert contents(next(tmp_path.glob("*.whl"))) == contents(wheel)
+
+
 def test_sdist_is_a_checkout(tree: Path, sdist: Path) -> None:
-    """A source distribution has every file of the checkout, those behind the links at both of their places."""
+    """A source distribution has every room of the checkout, with the files behind the links at both of their places."""
     with tarfile.open(sdist) as archive:
         found = {str(Path(*Path(member.name).parts[1:])) for member in archive.getmembers() if member.isfile()}
 
-    missing = {str(name) for name in files_below(tree)} - found
+    expected = {str(Path(room, name)) for room in ROOMS for name in files_below(tree / room)}
 
-    assert not missing
-    assert {"run_system.py", "coatcheck/messages/__init__.py", "messages/__init__.py"} <= found
+    assert not expected - found
+    assert {"coatcheck/messages/__init__.py", "messages/__init__.py"} <= expected
+    assert {"CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "README.md", "run_system.py"} <= found
+    assert {"MANIFEST.in", "pyproject.toml", "setup.cfg"} <= found
 
 
 def test_wheel_from_sdist_is_the_same(wheel: Path, sdist: Path) -> None:
