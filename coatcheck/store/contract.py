@@ -5,6 +5,7 @@ Each verb is one transaction. The promises that hold for all of them:
 * A token never issued is never adopted; a forged one is refused before any lookup: ``load`` and ``find`` answer
   None, ``delete`` False, every other verb raises BadToken.
 * Missing is an answer (None, False or SessionMissing), unavailable is an error (StoreUnavailable); never mixed up.
+* Save, rotate, login and taking flashes count as use, like a touch; adding and restoring flashes do not.
 * A session is live while ``now < deadline``; nothing brings back one that has ended.
 * ``token`` of ``create`` and ``new_token`` of ``rotate`` and ``login`` are minted by the caller where given, and
   ``request_id`` (16 bytes) marks the request, so that the same request sent again is applied once.
@@ -37,6 +38,9 @@ class Found:
     reason: Reason | None = None
     """None when there is a record."""
 
+    ended_ago: float | None = None
+    """Seconds since the session was deleted or revoked, or its token retired, where that is known."""
+
     def __bool__(self) -> bool:
         return self.record is not None
 
@@ -65,9 +69,6 @@ class SessionInfo:
 
     size: int = 0
     """Bytes of data and flashes at rest."""
-
-    keys: int = 0
-    """How many data keys it has."""
 
     @property
     def handle(self) -> str:

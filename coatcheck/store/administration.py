@@ -1,0 +1,89 @@
+"""The verbs of the administrator: sweep, scan, stats, check, backup, compact, sync."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from os import PathLike
+from typing import TYPE_CHECKING
+
+from coatcheck.store import audit, backup, header
+from coatcheck.store.base import StoreBase
+from coatcheck.store.check import check
+from coatcheck.store.contract import CheckReport, CleanupReport, SessionInfo, StoreStats
+from coatcheck.store.expiry import sweep, sweep_batch
+from coatcheck.store.record import Record
+from coatcheck.store.statistics import count
+
+if TYPE_CHECKING:
+    from coatcheck.store.audit import AuditEvent
+
+_SLICE = 200
+
+
+class Administration(StoreBase):
+    """What operators and the manager call."""
+
+    def sweep(self, limit: int = 1000) -> CleanupReport:
+        """Remove what is expired now; see the contract."""
+        report = sweep(self.environment, self.clock, limit, self.settings.gate_timeout)
+        self.counters["swept"] += report.removed
+        return report
+
+    def sweep_batch(self, limit: int = 400) -> CleanupReport:
+        """One batch of the sweep: about 2 ms in the writer gate."""
+        report = sweep_batch(self.environment, self.clock, limit, self.settings.gate_timeout)
+        self.counters["swept"] += report.removed
+        return report
+
+    def scan(self, *, after: str | None = None, limit: int | None = None) -> Iterator[SessionInfo]:
+        """Live sessions in the order of their sid; see the contract."""
+        position = b"" if after is None else bytes.fromhex(after) + b"\0"
+        while limit is None or limit > 0:
+            now = self._now()
+            rows = []
+            with self._read() as transaction, transaction.cursor(db=self._tables.sessions) as cursor:
+                more = cursor.set_range(position) if position else cursor.first()
+                while more and len(rows) < _SLICE:
+                    rows.append((cursor.key(), cursor.value()))
+                    more = cursor.next()
+            for sid, row in rows:
+                record = Record(sid, header.current(row))
+                if now < record.expires_at:
+                    yield record.info()
+                    if limit is not None:
+                        limit -= 1
+                        if not limit:
+                            return
+            if len(rows) < _SLICE:
+                return
+            position = rows[-1][0] + b"\0"
+
+    def events(self, *, after: int = -1, limit: int = 1000, ring: bytes = audit.LIFE) -> list[AuditEvent]:
+        """Audit events after that sequence number, oldest first."""
+        with self._read() as transaction:
+            return list(audit.events(transaction, self._tables, ring, after, limit))
+
+    def stats(self) -> StoreStats:
+        """Counts and sizes; see the contract."""
+        return count(self.environment, self._now(), self.counters)
+
+    def check(self) -> CheckReport:
+        """Compare every record with every index; see the contract."""
+        with self._read() as transaction:
+            return check(transaction, self._tables, self.keyring)
+
+    def backup(self, target: str | PathLike[str]) -> None:
+        """Write a consistent copy; see the contract."""
+        backup.backup(self.environment, target)
+
+    def compact(self) -> tuple[int, int]:
+        """Rewrite the data file without its free pages; see the contract."""
+        return backup.compact(self.environment)
+
+    def sync(self) -> None:
+        """Force what was committed onto the disk."""
+        self.environment.upkeep.sync()
+
+    def reader_check(self) -> int:
+        """Free the slots of readers that died; how many."""
+        return self.environment.upkeep.reader_check()

@@ -1,0 +1,86 @@
+"""The audit ring: what happened to sessions, newest last, with room for a fixed number of events.
+
+Two rings, so that an attacker who presents invented tokens cannot push the life of real sessions out of sight.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from coatcheck.codec import pack, unpack
+
+if TYPE_CHECKING:
+    import lmdb
+
+    from coatcheck.store.tables import Tables
+
+LIFE: Final = b"L"
+"""The ring of created, login, rotated, deleted, revoked, expired, ..."""
+
+REFUSED: Final = b"R"
+"""The ring of forged, unknown and retired tokens, one event per peer and minute."""
+
+ROOM: Final = {LIFE: 100_000, REFUSED: 10_000}
+"""Events a ring holds before the oldest fall out."""
+
+_KEY: Final = struct.Struct(">cQ")
+
+
+@dataclass(frozen=True)
+class AuditEvent:
+    """One event. It holds no token and no session data."""
+
+    sequence: int
+    """Its number in its ring."""
+
+    at: int
+    """Microseconds UTC."""
+
+    kind: str
+    """``login``, ``rotated``, ``deleted``, ``revoked``, ``evicted``, ``expired``, ``forged``, ..."""
+
+    sid: str = ""
+    """The session, 32 hex digits, where there is one."""
+
+    principal: str | None = None
+    """Whom it was bound to."""
+
+    detail: dict[str, Any] = field(default_factory=dict)
+    """Numbers and names that belong to the kind."""
+
+
+def note(  # noqa: PLR0913 - the fields of an event
+    transaction: lmdb.Transaction,
+    tables: Tables,
+    at: int,
+    kind: str,
+    sid: bytes = b"",
+    principal: str | None = None,
+    ring: bytes = LIFE,
+    **detail: Any,
+) -> None:
+    """Append an event inside the transaction that did what it tells of."""
+    with transaction.cursor(db=tables.audit) as cursor:
+        last = -1
+        found = cursor.prev() if cursor.set_range(bytes((ring[0] + 1,))) else cursor.last()
+        if found and cursor.key()[:1] == ring:
+            last = _KEY.unpack(cursor.key())[1]
+    transaction.put(_KEY.pack(ring, last + 1), pack([at, kind, sid, principal, detail]), db=tables.audit)
+    if last + 1 >= ROOM[ring]:
+        transaction.delete(_KEY.pack(ring, last + 1 - ROOM[ring]), db=tables.audit)
+
+
+def events(
+    transaction: lmdb.Transaction, tables: Tables, ring: bytes = LIFE, after: int = -1, limit: int = 1000
+) -> Iterator[AuditEvent]:
+    """Events after that sequence number, oldest first, at most ``limit``."""
+    with transaction.cursor(db=tables.audit) as cursor:
+        more = cursor.set_range(_KEY.pack(ring, after + 1))
+        while more and limit and cursor.key()[:1] == ring:
+            at, kind, sid, principal, detail = unpack(cursor.value())
+            yield AuditEvent(_KEY.unpack(cursor.key())[1], at, kind, sid.hex(), principal, detail)
+            limit -= 1
+            more = cursor.next()

@@ -1,0 +1,74 @@
+"""Backup and compaction: whole copies of the data file."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from coatcheck.errors import ConfigurationError, StoreUnavailable
+from coatcheck.store import files
+from coatcheck.store.lmdb_errors import translated
+
+if TYPE_CHECKING:
+    from coatcheck.store.environment import Environment
+
+ALONE_WITHIN = 5.0
+"""Seconds that compaction waits for others to leave."""
+
+
+def backup(environment: Environment, target: str | PathLike[str]) -> None:
+    """Copy the store, and its secret where that is a file, into a directory that is new or empty.
+
+    The copy is a state directory itself. It holds the secret: guard it like the store. It is complete once the file
+    ``store`` is in it. Raises ConfigurationError for a directory that is in use.
+    """
+    directory = Path(target)
+    files.prepare_directory(directory)
+    if any(directory.iterdir()):
+        msg = f"{directory} is not empty: name a new directory for the backup"
+        raise ConfigurationError(msg)
+    copy_data(environment, directory / files.DATA)
+    secret = environment.home / files.SECRET
+    if secret.exists():
+        files.write_private(directory / files.SECRET, secret.read_text(encoding="utf-8"))
+    files.write_private(directory / files.MARKER, "coatcheck store\n")
+
+
+def copy_data(environment: Environment, target: Path) -> None:
+    """A compacted, synced copy of the data file, readable by its owner only."""
+    handle = environment.outside_transactions()
+    try:
+        descriptor = files.create_private(target)
+        try:
+            with translated(environment.home):
+                handle.copyfd(descriptor, compact=True)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    finally:
+        environment.leave()
+    files.sync_directory(target.parent)
+
+
+def compact(environment: Environment) -> tuple[int, int]:
+    """Put a compacted copy in the place of the data file; bytes before and after.
+
+    Raises StoreUnavailable naming the processes that have the store open: they would go on with the old file.
+    """
+    home = environment.home
+    before = (home / files.DATA).stat().st_size
+    if shutil.disk_usage(home).free < environment.used_bytes() + (16 << 20):
+        msg = f"compaction needs {environment.used_bytes() >> 20} MiB of free disk below {home}: make room first"
+        raise StoreUnavailable(msg)
+    temporary = home / f".{files.DATA}.compact"
+    with environment.alone(ALONE_WITHIN):
+        temporary.unlink(missing_ok=True)
+        environment.copy_closed(temporary)
+        temporary.rename(home / files.DATA)
+        # The old lock file speaks of pages that are elsewhere now.
+        (home / "lock.mdb").unlink(missing_ok=True)
+        files.sync_directory(home)
+    return before, (home / files.DATA).stat().st_size

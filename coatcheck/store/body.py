@@ -1,0 +1,128 @@
+"""The body of a session: its keys and values and flashes, framed so that a save need not decode what it keeps.
+
+``length of index (4) | index | values | flashes | takes``. The index is a packed array of the keys, the lengths of
+their packed values, the lengths of the packed flashes, and the length of the packed takes. The values stand behind
+each other, so all of them are decoded in one call as the elements of one array.
+"""
+
+from __future__ import annotations
+
+import struct
+from itertools import accumulate
+from typing import Any, Final
+
+import msgpack
+
+from coatcheck.codec import UNPACK_OPTIONS, unpack
+from coatcheck.errors import CorruptRecord
+
+_LENGTH: Final = struct.Struct(">I")
+_ARRAY: Final = struct.Struct(">BI")
+_SURROGATES: Final = "surrogatepass"
+
+Take = list[Any]
+"""``[take id, microseconds UTC, [packed flash, ...]]``"""
+
+
+class Body:
+    """A parsed body whose values are still packed."""
+
+    __slots__ = ("_index", "flash_lengths", "keys", "lengths", "raw", "start", "takes_length")
+
+    def __init__(self, raw: bytes) -> None:
+        self.raw = raw
+        if not raw:
+            self.keys: list[str] = []
+            self.lengths: list[int] = []
+            self.flash_lengths: list[int] = []
+            self.start = self.takes_length = 0
+            return
+        try:
+            self.start = 4 + _LENGTH.unpack_from(raw)[0]
+            self.keys, self.lengths, self.flash_lengths, self.takes_length = msgpack.unpackb(
+                raw[4 : self.start], unicode_errors=_SURROGATES
+            )
+        except (ValueError, TypeError, struct.error) as error:
+            msg = "the body of a session cannot be read: run 'check', then restore a backup"
+            raise CorruptRecord(msg) from error
+
+    def values(self) -> dict[str, Any]:
+        """Everything decoded at once."""
+        lengths = self.lengths
+        if not lengths:
+            return {}
+        region = self.raw[self.start : self.start + sum(lengths)]
+        try:
+            return dict(
+                zip(self.keys, msgpack.unpackb(_ARRAY.pack(0xDD, len(lengths)) + region, **UNPACK_OPTIONS), strict=True)
+            )
+        except Exception:  # noqa: BLE001 - one by one, so that the error names the key
+            return {key: _unpack(key, packed) for key, packed in self.packed_values().items()}
+
+    def packed_values(self) -> dict[str, bytes]:
+        """Each key with its packed value, in order."""
+        raw, start = self.raw, self.start
+        ends = accumulate(self.lengths, initial=start)
+        values = {}
+        begin = next(ends)
+        for key, end in zip(self.keys, ends, strict=True):
+            values[key] = raw[begin:end]
+            begin = end
+        return values
+
+    def packed(self, key: str) -> bytes | None:
+        """The packed value of one key, or None."""
+        try:
+            place = self.keys.index(key)
+        except ValueError:
+            return None
+        start = self.start + sum(self.lengths[:place])
+        return self.raw[start : start + self.lengths[place]]
+
+    def value(self, key: str) -> Any:
+        """One value decoded; KeyError when it is not there."""
+        packed = self.packed(key)
+        if packed is None:
+            raise KeyError(key)
+        return _unpack(key, packed)
+
+    def flashes(self) -> list[bytes]:
+        """The packed flashes, oldest first."""
+        position = self.start + sum(self.lengths)
+        flashes = []
+        for length in self.flash_lengths:
+            flashes.append(self.raw[position : position + length])
+            position += length
+        return flashes
+
+    def takes(self) -> list[Take]:
+        """What was taken lately and may be restored."""
+        if not self.takes_length:
+            return []
+        takes: list[Take] = msgpack.unpackb(self.raw[len(self.raw) - self.takes_length :])
+        return takes
+
+
+def _unpack(key: str, packed: bytes) -> Any:
+    try:
+        return unpack(packed)
+    except CorruptRecord as error:
+        msg = f"session key {key!r}: {error}"
+        raise CorruptRecord(msg) from error
+
+
+def join(values: dict[str, bytes], flashes: list[bytes], takes: list[Take]) -> bytes:
+    """The body of these; nothing when there is nothing."""
+    if not (values or flashes or takes):
+        return b""
+    packed_takes: bytes = msgpack.packb(takes) if takes else b""
+    index: bytes = msgpack.packb(
+        (list(values), [len(value) for value in values.values()], [len(each) for each in flashes], len(packed_takes)),
+        unicode_errors=_SURROGATES,
+    )
+    return b"".join((_LENGTH.pack(len(index)), index, *values.values(), *flashes, packed_takes))
+
+
+def size_of(values: dict[str, bytes], flashes: list[bytes]) -> int:
+    """Bytes that count against the limit of a session."""
+    return sum(map(len, values)) + sum(map(len, values.values())) + sum(map(len, flashes))

@@ -1,0 +1,64 @@
+"""Nothing is swept after the wall clock has jumped, until it has proved itself.
+
+A clock that is set to next year for a minute would end every session for good. So the difference of wall clock and
+boot clock is kept in the store; when it changes by more than a minute, the sweep holds until both clocks have run
+side by side for ten minutes.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Final
+
+from coatcheck.clock import SECOND
+from coatcheck.store.opener import boot_id
+
+if TYPE_CHECKING:
+    import lmdb
+
+    from coatcheck.store.tables import Tables
+
+JUMP: Final = 60 * SECOND
+"""A change of the difference that counts as a jump, in microseconds."""
+
+PROOF: Final = 600 * SECOND
+"""How long the clocks must agree after a jump, in microseconds."""
+
+_KEY: Final = b"clock"
+_ROW: Final = struct.Struct(">qqqq")
+_LENGTH: Final = _ROW.size
+
+
+def agrees(transaction: lmdb.Transaction, tables: Tables, now: int, boottime: int) -> bool:
+    """Whether the wall clock may be believed; remembers what it sees."""
+    boot = boot_id()
+    stored = transaction.get(_KEY, db=tables.meta)
+    offset = now - boottime
+    if stored is None:
+        _put(transaction, tables, boot, offset, 0, now, 0)
+        return True
+    known, held_since, last, held = _ROW.unpack(stored[:_LENGTH])
+    if stored[_LENGTH:] != boot:
+        # After a boot the difference says nothing; a wall clock behind what it has been does.
+        jumped = now < last - JUMP
+        _put(transaction, tables, boot, offset, boottime, now, int(jumped))
+        return not jumped
+    if abs(offset - known) > JUMP:
+        _put(transaction, tables, boot, offset, boottime, now, 1)
+        return False
+    if held and boottime - held_since < PROOF:
+        return False
+    if held or now - last > JUMP:
+        _put(transaction, tables, boot, offset, 0, now, 0)  # a slow drift is followed
+    return True
+
+
+def trust(transaction: lmdb.Transaction, tables: Tables, now: int, boottime: int) -> None:
+    """Believe the wall clock as it is now: an operator says that it is right."""
+    _put(transaction, tables, boot_id(), now - boottime, 0, now, 0)
+
+
+def _put(  # noqa: PLR0913 - the fields of the row
+    transaction: lmdb.Transaction, tables: Tables, boot: bytes, offset: int, since: int, now: int, held: int
+) -> None:
+    transaction.put(_KEY, _ROW.pack(offset, since, now, held) + boot, db=tables.meta)

@@ -1,0 +1,174 @@
+"""The state directory: what is in it, who may read it, and on what it may lie."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import struct
+from pathlib import Path
+from typing import Final
+
+from lmdb.verify import VerifyError, verify
+
+from coatcheck.errors import ConfigurationError, StoreUnavailable
+
+DATA: Final = "data.mdb"
+MARKER: Final = "store"
+GATE: Final = "gate"
+WRITER: Final = "writer"
+DUTY: Final = "duty"
+SECRET: Final = "secret"  # noqa: S105 - a file name
+OPENER: Final = "opener"
+
+_NETWORK: Final = frozenset(
+    "nfs nfs4 cifs smb smb2 smb3 smbfs 9p afs ceph lustre glusterfs fuse.sshfs fuse.glusterfs fuse.s3fs".split()
+)
+_META: Final = struct.Struct("<IIQQ")
+_META_MAGIC: Final = 0xBEEFC0DE
+
+
+def prepare_directory(home: Path) -> None:
+    """Make the state directory, or see that it can be one. Raises ConfigurationError."""
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        entries = os.listdir(home)
+        status = home.stat()
+    except FileExistsError:
+        msg = f"{home} is not a directory: name another state directory"
+        raise ConfigurationError(msg) from None
+    except OSError as error:
+        msg = f"state directory {home}: {error.strerror}; make it writable for this user, or name another"
+        raise ConfigurationError(msg) from error
+    if not os.access(home, os.R_OK | os.W_OK | os.X_OK):
+        msg = f"state directory {home} is not writable for user {os.geteuid()}: chown it, or name another"
+        raise ConfigurationError(msg)
+    if stat.S_IMODE(status.st_mode) & 0o077:
+        if entries or status.st_uid != os.geteuid():
+            msg = f"state directory {home} is open to other users (mode {stat.S_IMODE(status.st_mode):04o}): chmod 700 {home}"
+            raise ConfigurationError(msg)
+        home.chmod(0o700)
+    _refuse_network(home)
+
+
+def open_private(path: Path) -> int:
+    """A descriptor of a 0600 file that is made when absent, and never followed through a link."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            msg = f"{path}: {error.strerror}; raise the limit of open files (ulimit -n)"
+            raise StoreUnavailable(msg) from error
+        msg = f"{path}: {error.strerror}; see that this user may write it"
+        raise ConfigurationError(msg) from error
+    return descriptor
+
+
+def create_private(path: Path) -> int:
+    """A descriptor of a new 0600 file; it must not be there yet."""
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a 0600 file so that after a crash it is there whole or not at all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        os.fchmod(descriptor, 0o600)
+        os.write(descriptor, text.encode())
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    temporary.rename(path)
+    sync_directory(path.parent)
+
+
+def sync_directory(path: Path) -> None:
+    """Make renames in this directory durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def check_data_file(home: Path) -> None:
+    """See that ``data.mdb`` can be mapped at all: a file cut short would end the process with SIGBUS.
+
+    Raises ConfigurationError naming the file and what to do.
+    """
+    path = home / DATA
+    advice = "restore a backup, or move the state directory away to start with an empty store"
+    try:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            pages = file.read(2 * 65536)
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+    except FileNotFoundError:
+        size, pages, mode = 0, b"", 0
+    except OSError as error:
+        msg = f"{path}: {error.strerror}; see that this user may read and write it"
+        raise ConfigurationError(msg) from error
+    if mode & 0o077:
+        msg = f"{path} is open to other users (mode {mode:04o}): chmod 600 {path}"
+        raise ConfigurationError(msg)
+    if not size:
+        if (home / MARKER).exists():
+            msg = f"{path} is empty or missing, but {home} has held a store: {advice}"
+            raise ConfigurationError(msg)
+        return
+    needed = _bytes_in_use(pages)
+    if needed is None:
+        msg = f"{path} is not an LMDB data file of format 1, or its first pages are damaged: {advice}"
+        raise ConfigurationError(msg)
+    if size < needed and _damaged(path):
+        msg = f"{path} is cut short ({size} bytes, {needed} in use): {advice}"
+        raise ConfigurationError(msg)
+
+
+def _damaged(path: Path) -> bool:
+    # Free pages at the end may never have been written; only a walk over the pages in use can tell.
+    try:
+        return bool(verify(os.fspath(path), subdir=False))
+    except VerifyError:
+        return True
+
+
+def _bytes_in_use(pages: bytes) -> int | None:
+    """What the newer of the two meta pages says is in use; None when neither is one."""
+    # Page header of 16 bytes, then magic, version, address, map size, two 48 byte tables, last page, transaction.
+    best: tuple[int, int] | None = None
+    size = struct.unpack_from("<I", pages, 40)[0] if len(pages) >= 44 else 0
+    if size not in (4096, 8192, 16384, 32768, 65536):
+        return None
+    for start in (0, size):
+        if len(pages) < start + 152:
+            return None
+        magic, version, _, _ = _META.unpack_from(pages, start + 16)
+        if magic != _META_MAGIC or version != 1:
+            return None
+        last_page, transaction = struct.unpack_from("<QQ", pages, start + 16 + 24 + 96)
+        if best is None or transaction > best[0]:
+            best = transaction, (last_page + 1) * size
+    return None if best is None else best[1]
+
+
+def _refuse_network(home: Path) -> None:
+    kind = _file_system(home)
+    if kind in _NETWORK:
+        msg = f"{home} lies on a network file system ({kind}), where shared memory cannot work: use a local disk"
+        raise ConfigurationError(msg)
+
+
+def _file_system(path: Path) -> str:
+    try:
+        lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    except OSError:
+        return ""
+    device = path.stat().st_dev
+    wanted = f"{os.major(device)}:{os.minor(device)}"
+    for line in lines:
+        fields = line.split()
+        if len(fields) > 2 and fields[2] == wanted and "-" in fields:
+            return fields[fields.index("-") + 1]
+    return ""

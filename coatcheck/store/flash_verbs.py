@@ -1,0 +1,81 @@
+"""The mailbox of flashes: append, take exactly once, give back."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Any, Final
+
+from coatcheck.clock import SECOND
+from coatcheck.store import apply
+from coatcheck.store.base import StoreBase
+from coatcheck.store.record import Record, unpack_flash
+
+if TYPE_CHECKING:
+    from coatcheck.flashes import FlashMessage
+    from coatcheck.store.body import Take
+
+RESTORE_WITHIN: Final = 60 * SECOND
+"""How long a take can be given back, in microseconds."""
+
+TAKES_KEPT: Final = 8
+
+
+class FlashVerbs(StoreBase):
+    """``add_flash``, ``take_flashes`` and ``restore_flashes``."""
+
+    def add_flash(self, token: str, flash: FlashMessage, *, request_id: bytes | None = None) -> None:
+        """Append to the mailbox; see the contract."""
+        token_hash = self._hash(token)
+        packed = apply.pack_flash(flash)
+        self._room.look()
+        with self._write() as transaction:
+            now = self._now()
+            draft, _ = self._draft(transaction, token_hash, now)
+            if self._is_repeat(draft, request_id):
+                return
+            self._apply(draft, [lambda each: each.push_flashes([packed])])
+            self._remember(draft, request_id, now)
+            draft.store()
+        self.counters["flash"] += 1
+
+    def take_flashes(self, token: str, *, request_id: bytes | None = None) -> tuple[str, list[FlashMessage]]:
+        """Take all flashes; see the contract."""
+        token_hash = self._hash(token)
+        take_id = (request_id or secrets.token_bytes(16)).hex()
+        found = self._look(token_hash, self._now())
+        if not isinstance(found, Record):
+            raise self._missing(found[0])
+        if not found.body.flash_lengths and not found.body.takes_length:
+            return take_id, []
+        with self._write() as transaction:
+            now = self._now()
+            draft, _ = self._draft(transaction, token_hash, now)
+            packed = next((each[2] for each in draft.takes if each[0] == take_id), None)
+            if packed is None:
+                packed = draft.flashes
+                if packed:
+                    draft.keep_takes([*_lately(draft.takes, now)[1 - TAKES_KEPT :], [take_id, now, packed]])
+                    draft.replace_flashes([])
+                    draft.last_seen = now
+                    draft.store()
+        self.counters["take"] += 1
+        return take_id, [unpack_flash(each) for each in packed]
+
+    def restore_flashes(self, token: str, take_id: str) -> int:
+        """Put back what a take took; see the contract."""
+        token_hash = self._hash(token)
+        with self._write() as transaction:
+            now = self._now()
+            draft, _ = self._draft(transaction, token_hash, now)
+            takes = _lately(draft.takes, now)
+            packed = next((each[2] for each in takes if each[0] == take_id), None)
+            if packed is None:
+                return 0
+            draft.keep_takes([each for each in takes if each[0] != take_id])
+            draft.replace_flashes([*packed, *draft.flashes])
+            draft.store()
+        return len(packed)
+
+
+def _lately(takes: list[Take], now: int) -> list[Any]:
+    return [each for each in takes if now - RESTORE_WITHIN < each[1] <= now + RESTORE_WITHIN]

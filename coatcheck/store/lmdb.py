@@ -1,0 +1,229 @@
+"""LmdbStore: sessions in memory that all processes of a host share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from coatcheck.changes import PushFlash, Set
+from coatcheck.errors import SessionConflict, SessionMissing, StoreUnavailable
+from coatcheck.store import apply, audit, header, token_table
+from coatcheck.store.administration import Administration
+from coatcheck.store.contract import Found
+from coatcheck.store.draft import Draft, read_chunks
+from coatcheck.store.flash_verbs import FlashVerbs
+from coatcheck.store.header import CHUNKED, OWN_LIFETIMES, lifetimes_in_microseconds
+from coatcheck.store.principal_verbs import PrincipalVerbs
+from coatcheck.store.record import Record
+from coatcheck.store.rotation import RotationVerbs
+from coatcheck.store.tables import CURRENT, DELETED
+from coatcheck.tokens import new_sid
+
+if TYPE_CHECKING:
+    from coatcheck.changes import AnyChange
+    from coatcheck.flashes import FlashMessage
+    from coatcheck.lifetimes import Lifetimes
+
+
+class LmdbStore(RotationVerbs, FlashVerbs, PrincipalVerbs, Administration):
+    """The contract of :class:`coatcheck.store.contract.SessionStore` on one state directory.
+
+    Safe to build before a fork, and to share between threads; nothing is opened before the first verb.
+    """
+
+    def create(
+        self,
+        data: Mapping[str, Any] | None = None,
+        *,
+        principal: str | None = None,
+        lifetimes: Lifetimes | None = None,
+        meta: Mapping[str, Any] | None = None,
+        flashes: Iterable[FlashMessage] = (),
+        token: str | None = None,
+        request_id: bytes | None = None,
+    ) -> tuple[str, Record]:
+        """A new session; see the contract."""
+        environment = self.environment
+        steps = apply.prepare(
+            [*(Set(key, value) for key, value in (data or {}).items()), *(PushFlash(each) for each in flashes)]
+        )
+        binding = None if principal is None else self._binding(principal)
+        packed_meta = self._pack_meta(meta)
+        token = self._tokens.mint() if token is None else token
+        token_hash = self._hash(token)
+        settings = self.settings
+        chosen = lifetimes or (settings.anonymous if principal is None else settings.signed_in)
+        self._room.look()
+        with self._write() as transaction:
+            now = self._now()
+            tables = environment.tables
+            known = token_table.get(transaction, tables, token_hash)
+            if known is not None:
+                return token, self._created_before(transaction, token_hash, now, request_id)
+            sid = new_sid(token)
+            draft = Draft(transaction, tables, sid, None)
+            draft.flash_limit = environment.policy.max_flashes
+            draft.created = draft.started = draft.last_seen = now
+            draft.idle, draft.absolute, draft.touch_interval = lifetimes_in_microseconds(chosen)
+            draft.flags = OWN_LIFETIMES if lifetimes is not None else 0
+            draft.token_hash = token_hash
+            self._apply(draft, steps)
+            draft.variable = draft.variable._replace(meta=packed_meta)
+            if binding is not None:
+                self._bind(draft, binding, now)
+                audit.note(transaction, tables, now, "created", sid, principal)
+            self._remember(draft, request_id, now)
+            token_table.put_current(transaction, tables, token_hash, sid, now)
+            record = draft.store()
+        self.counters["create"] += 1
+        return token, record
+
+    def _created_before(self, transaction: Any, token_hash: bytes, now: int, request_id: bytes | None) -> Record:
+        try:
+            draft, _ = self._draft(transaction, token_hash, now)
+        except SessionMissing:
+            draft = None
+        if draft is None or not self._is_repeat(draft, request_id):
+            raise SessionConflict(None, None, "this token is in use, or has been: mint another")
+        return self._record(transaction, draft)
+
+    @staticmethod
+    def _record(transaction: Any, draft: Draft) -> Record:
+        """The record behind a draft that was not changed."""
+        chunked = draft.flags & CHUNKED
+        body = b"".join(read_chunks(transaction, draft.tables, draft.sid)) if chunked else None
+        return Record(draft.sid, draft.row, body)
+
+    def load(self, token: str, *, touch: bool = True, fresh: bool = False) -> Record | None:  # noqa: ARG002 - one host
+        """The live session, or None; see the contract."""
+        environment = self._environment or self._join()
+        token_hash = self._tokens.hash_of(token)
+        if token_hash is None:
+            self.counters["forged"] += 1
+            return None
+        now = self._now()
+        found = self._look(token_hash, now)
+        if not isinstance(found, Record):
+            self.counters[found[0]] += 1
+            return None
+        self.counters["load"] += 1
+        if touch and now >= found.touch_due_at:
+            return self._touch_if_free(token_hash, now) or found
+        return found
+
+    def _look(self, token_hash: bytes, now: int) -> Record | tuple[Any, float | None]:
+        environment = self._environment or self._join()
+        with self._read() as transaction:
+            tables = environment.tables
+            entry = token_table.get(transaction, tables, token_hash)
+            if entry is None:
+                return "unknown", None
+            if not entry.leads(now):
+                return token_table.REASONS[entry.state], max(0.0, (now - entry.since) / 1e6)
+            row = transaction.get(entry.sid, db=tables.sessions)
+            if row is None:
+                return "unknown", None
+            row = header.current(row)
+            body = None
+            if row[1] & CHUNKED:
+                body = b"".join(read_chunks(transaction, tables, entry.sid))
+        record = Record(entry.sid, row, body, in_grace=entry.state != CURRENT)
+        if now >= record.expires_at:
+            return "expired", (now - record.expires_at) / 1e6
+        return record
+
+    def _touch_if_free(self, token_hash: bytes, now: int) -> Record | None:
+        """Store a due touch, unless a writer is in the way: the next request will do."""
+        try:
+            with self.no_wait(), self._write() as transaction:
+                draft, in_grace = self._draft(transaction, token_hash, now)
+                return self._touched(transaction, draft, in_grace=in_grace, now=now)
+        except (StoreUnavailable, SessionMissing):
+            return None
+
+    def _touched(self, transaction: Any, draft: Draft, *, in_grace: bool, now: int) -> Record:
+        if now >= draft.last_seen + draft.touch_interval or now < draft.last_seen:
+            draft.last_seen = now
+            draft.store_header()
+            self.counters["touch"] += 1
+        record = self._record(transaction, draft)
+        record.in_grace = in_grace
+        return record
+
+    def find(self, token: str) -> Found:
+        """The live session, or why there is none; see the contract."""
+        if self._environment is None:
+            self._join()
+        token_hash = self._tokens.hash_of(token)
+        if token_hash is None:
+            self.counters["forged"] += 1
+            return Found(reason="forged")
+        found = self._look(token_hash, self._now())
+        if isinstance(found, Record):
+            return Found(found)
+        self.counters[found[0]] += 1
+        return Found(reason=found[0], ended_ago=found[1])
+
+    def save(
+        self,
+        token: str,
+        changes: Sequence[AnyChange],
+        *,
+        if_version: int | None = None,
+        request_id: bytes | None = None,
+    ) -> Record:
+        """Apply changes to the record as it is now; see the contract."""
+        token_hash = self._hash(token)
+        steps = apply.prepare(changes)
+        self._room.look()
+        with self._write() as transaction:
+            now = self._now()
+            draft, in_grace = self._draft(transaction, token_hash, now)
+            if self._is_repeat(draft, request_id):
+                return self._record(transaction, draft)
+            record = self._changed(draft, steps, if_version, now, request_id)
+            record.in_grace = in_grace
+        self.counters["save"] += 1
+        return record
+
+    def _changed(
+        self, draft: Draft, steps: Sequence[apply.Step], if_version: int | None, now: int, request_id: bytes | None
+    ) -> Record:
+        """Apply steps to a draft and store it, or end it where they say so."""
+        self._apply(draft, steps, if_version)
+        draft.last_seen = now
+        self._remember(draft, request_id, now)
+        if not draft.dropped:
+            return draft.store()
+        record = draft.store()
+        self._end(draft, DELETED, now, "deleted")
+        record.ended = True
+        return record
+
+    def touch(self, token: str) -> Record:
+        """Store that the session is in use; see the contract."""
+        token_hash = self._hash(token)
+        with self._write() as transaction:
+            now = self._now()
+            draft, in_grace = self._draft(transaction, token_hash, now)
+            return self._touched(transaction, draft, in_grace=in_grace, now=now)
+
+    def delete(self, token: str) -> bool:
+        """End the session; see the contract."""
+        environment = self._environment or self._join()
+        token_hash = self._tokens.hash_of(token)
+        if token_hash is None:
+            self.counters["forged"] += 1
+            return False
+        with self._write() as transaction:
+            now = self._now()
+            entry = token_table.get(transaction, environment.tables, token_hash)
+            row = None
+            if entry is not None and entry.leads(now):
+                row = transaction.get(entry.sid, db=environment.tables.sessions)
+            if entry is None or row is None:
+                return False
+            draft = self._open_draft(transaction, entry.sid, row)
+            live = now < draft.deadline
+            self._end(draft, DELETED, now, "deleted" if live else "expired")
+        return live

@@ -1,0 +1,168 @@
+"""Principals: whose sessions these are, how many one may have, and how to end them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from coatcheck.codec import pack, unpack
+from coatcheck.errors import PrincipalLimit, SessionTooLarge
+from coatcheck.store import header, token_table
+from coatcheck.store.base import MAX_META, StoreBase, check_principal
+from coatcheck.store.record import Record
+from coatcheck.store.tables import EXPIRED, MEMBER, REVOKED, Tables
+
+if TYPE_CHECKING:
+    import lmdb
+
+    from coatcheck.store.contract import SessionInfo
+    from coatcheck.store.draft import Draft
+
+
+class Binding(NamedTuple):
+    """A principal and where its sessions are listed: one hash for each server secret, newest first."""
+
+    principal: str
+    hashes: list[bytes]
+
+
+class PrincipalVerbs(StoreBase):
+    """``sessions_of``, ``revoke`` and ``revoke_sid``, and the binding that create and login do."""
+
+    def sessions_of(self, principal: str) -> list[SessionInfo]:
+        """The live sessions of a principal; see the contract."""
+        binding = self._binding(principal)
+        now = self._now()
+        with self._read() as transaction:
+            tables = self._tables
+            rows = [
+                (sid, transaction.get(sid, db=tables.sessions)) for _, sid in _members(transaction, tables, binding)
+            ]
+        records = [Record(sid, header.current(row)) for sid, row in rows if row is not None]
+        return [record.info() for record in records if now < record.expires_at]
+
+    def revoke(self, principal: str, *, except_: str | None = None) -> int:
+        """End the sessions of a principal; see the contract."""
+        binding = self._binding(principal)
+        kept_hash = None if except_ is None else self._hash(except_)
+        ended = 0
+        with self._write() as transaction:
+            now = self._now()
+            tables = self._tables
+            entry = None if kept_hash is None else token_table.get(transaction, tables, kept_hash)
+            kept = entry.sid if entry is not None and entry.leads(now) else None
+            for _, sid in _members(transaction, tables, binding):
+                row = transaction.get(sid, db=tables.sessions)
+                if sid != kept and row is not None:
+                    ended += self._end_live(self._open_draft(transaction, sid, row), now, "revoked")
+        return ended
+
+    def revoke_sid(self, sid: str) -> bool:
+        """End the session with this sid; see the contract."""
+        try:
+            identity = bytes.fromhex(sid)
+        except (ValueError, TypeError):
+            identity = b""
+        if len(identity) != 16:
+            msg = "a sid has 32 hex digits; a handle is not enough here"
+            raise ValueError(msg)
+        with self._write() as transaction:
+            row = transaction.get(identity, db=self._tables.sessions)
+            return row is not None and self._end_live(
+                self._open_draft(transaction, identity, row), self._now(), "revoked"
+            )
+
+    def _end_live(self, draft: Draft, now: int, kind: str) -> bool:
+        """End a session as revoked, or as expired if it was; whether it was live."""
+        live = now < draft.deadline
+        self._end(draft, REVOKED if live else EXPIRED, now, kind if live else "expired")
+        return live
+
+    # Binding ---------------------------------------------------------------------------------------------------
+
+    def _binding(self, principal: str) -> Binding:
+        return Binding(check_principal(principal), self.keyring.principal_hashes(principal))
+
+    def _bind(self, draft: Draft, binding: Binding, now: int) -> None:
+        """Bind a session, after making room for it. Raises PrincipalLimit."""
+        self._unlist(draft)
+        self._make_room(draft, binding, now)
+        draft.variable = draft.variable._replace(principal=binding.principal, principal_hash=binding.hashes[0])
+        self._list(draft)
+
+    def _refile_principal(self, draft: Draft) -> None:
+        """List a session under the newest secret, like its token."""
+        principal = draft.variable.principal
+        if principal is None:
+            return
+        newest = self.keyring.principal_hashes(principal)[0]
+        if draft.variable.principal_hash != newest:
+            self._unlist(draft)
+            draft.variable = draft.variable._replace(principal_hash=newest)
+            self._list(draft)
+
+    def _make_room(self, draft: Draft, binding: Binding, now: int) -> None:
+        policy = self.environment.policy
+        limit = policy.max_sessions_per_principal
+        if not limit:
+            return
+        transaction, tables = draft.transaction, draft.tables
+        live = []
+        for created, sid in _members(transaction, tables, binding):
+            row = transaction.get(sid, db=tables.sessions)
+            if row is None or sid == draft.sid:
+                continue
+            other = self._open_draft(transaction, sid, row)
+            if now < other.deadline:
+                live.append((created, other))
+            else:
+                self._end(other, EXPIRED, now, "expired")
+        if len(live) < limit:
+            return
+        if policy.on_principal_limit == "refuse":
+            raise PrincipalLimit(limit)
+        live.sort(key=lambda each: each[0])
+        for _, other in live[: len(live) - limit + 1]:
+            self._end(other, REVOKED, now, "evicted")
+
+    @staticmethod
+    def _list(draft: Draft) -> None:
+        row = MEMBER.pack(draft.created, draft.sid)
+        draft.transaction.put(draft.variable.principal_hash, row, db=draft.tables.principals)
+
+    @staticmethod
+    def _unlist(draft: Draft) -> None:
+        if draft.variable.principal_hash:
+            row = MEMBER.pack(draft.created, draft.sid)
+            draft.transaction.delete(draft.variable.principal_hash, row, db=draft.tables.principals)
+
+    # Meta ------------------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def _pack_meta(meta: Mapping[str, Any] | None) -> bytes:
+        """Raises UnstorableValue, SessionTooLarge, and TypeError for keys that are not str."""
+        if not meta:
+            return b""
+        for key in meta:
+            if not isinstance(key, str):
+                msg = f"meta keys are str, not {type(key).__name__}"
+                raise TypeError(msg)
+        packed = pack(dict(meta), "meta")
+        if len(packed) > MAX_META:
+            raise SessionTooLarge("meta", len(packed), MAX_META)
+        return packed
+
+    def _merged_meta(self, packed: bytes, meta: Mapping[str, Any] | None) -> bytes:
+        if not meta:
+            return packed
+        return self._pack_meta({**(unpack(packed) if packed else {}), **meta})
+
+
+def _members(transaction: lmdb.Transaction, tables: Tables, binding: Binding) -> list[tuple[int, bytes]]:
+    """When created, and sid, of all sessions listed for a principal, oldest first."""
+    members = []
+    with transaction.cursor(db=tables.principals) as cursor:
+        for principal_hash in binding.hashes:
+            if cursor.set_key(principal_hash):
+                members += [MEMBER.unpack(value) for value in cursor.iternext_dup()]
+    return sorted(members)

@@ -1,0 +1,57 @@
+"""Read and write transactions as ``with`` blocks, with LMDB's errors in coatcheck's words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import lmdb
+
+from coatcheck.store.lmdb_errors import translated
+
+if TYPE_CHECKING:
+    from coatcheck.store.environment import Environment
+
+
+class Read:
+    """``with Read(environment) as transaction:``"""
+
+    __slots__ = ("_environment", "_transaction")
+
+    def __init__(self, environment: Environment) -> None:
+        self._environment = environment
+
+    def __enter__(self) -> lmdb.Transaction:
+        self._transaction = self._environment.begin_read()
+        return self._transaction
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: Any) -> None:
+        self._environment.end_read(self._transaction)
+        if isinstance(error, lmdb.Error):
+            with translated(self._environment.home):
+                raise error
+
+
+class Write:
+    """``with Write(environment, timeout) as transaction:`` commits, or aborts on an exception."""
+
+    __slots__ = ("_environment", "_timeout", "_transaction")
+
+    def __init__(self, environment: Environment, timeout: float) -> None:
+        self._environment = environment
+        self._timeout = timeout
+
+    def __enter__(self) -> lmdb.Transaction:
+        self._transaction = self._environment.begin_write(self._timeout)
+        return self._transaction
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: Any) -> None:
+        if kind is None:
+            try:
+                self._environment.end_write(self._transaction, commit=True)
+            except lmdb.Error as failed:
+                error = failed
+        else:
+            self._environment.end_write(self._transaction, commit=False)
+        if isinstance(error, lmdb.Error):
+            with translated(self._environment.home):
+                raise error

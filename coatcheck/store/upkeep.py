@@ -1,0 +1,139 @@
+"""Upkeep: what somebody must do for the store, once over all processes.
+
+Whoever holds the lock on the file ``duty`` sweeps, syncs and looks for dead readers. A manager tries for it at each of
+its wakeups; without one, a process that has written tries once a second from a daemon thread. So the library works
+with no actor system running, and two managers do no harm.
+"""
+
+from __future__ import annotations
+
+import atexit
+import fcntl
+import logging
+import os
+import threading
+from typing import TYPE_CHECKING, Final
+
+from coatcheck.errors import CoatcheckError
+from coatcheck.store.expiry import sweep
+from coatcheck.store.files import DUTY, open_private
+
+if TYPE_CHECKING:
+    from coatcheck.clock import Clock
+    from coatcheck.store.environment import Environment
+
+ROUND: Final = 1.0
+"""Seconds between two rounds."""
+
+SWEEP_A_ROUND: Final = 20_000
+_STOP_WITHIN: Final = 5.0
+
+_log = logging.getLogger("coatcheck.store")
+
+
+class Upkeep:
+    """The duties of one store, seen from this process."""
+
+    def __init__(self, environment: Environment, clock: Clock) -> None:
+        self._environment = environment
+        self._clock = clock
+        self._descriptor: int | None = None
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._stop = threading.Event()
+        self._synced = -1
+
+    # The duty --------------------------------------------------------------------------------------------------
+
+    def acquire(self) -> bool:
+        """Take the duty if nobody has it; whether this process has it now."""
+        with self._lock:
+            if self._descriptor is not None:
+                return True
+            descriptor = open_private(self._environment.home / DUTY)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(descriptor)
+                return False
+            self._descriptor = descriptor
+            return True
+
+    def release(self) -> None:
+        """Leave the duty to somebody else."""
+        with self._lock:
+            if self._descriptor is not None:
+                os.close(self._descriptor)
+                self._descriptor = None
+
+    # What it consists of ---------------------------------------------------------------------------------------
+
+    def sync(self) -> bool:
+        """Force what was committed since the last sync, by any process, onto the disk; whether there was any."""
+        environment = self._environment
+        handle = environment.outside_transactions()
+        try:
+            last = handle.info()["last_txnid"]
+            if last == self._synced:
+                return False
+            handle.sync(True)  # noqa: FBT003 - the interface of lmdb
+        finally:
+            environment.leave()
+        self._synced = last
+        return True
+
+    def reader_check(self) -> int:
+        """Free the slots of readers that died; how many."""
+        handle = self._environment.outside_transactions()
+        try:
+            dead: int = handle.reader_check()
+        finally:
+            self._environment.leave()
+        return dead
+
+    # Without a manager -----------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """See that the daemon thread of this process runs."""
+        if self._thread is None:
+            with self._lock:
+                if self._thread is None:
+                    self._stop.clear()
+                    self._thread = threading.Thread(target=self._run, name="coatcheck-upkeep", daemon=True)
+                    self._thread.start()
+                    atexit.register(self.stop)
+
+    def stop(self) -> None:
+        """End the thread, if there is one, and leave the duty."""
+        self._stop.set()
+        thread, self._thread = self._thread, None
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(_STOP_WITHIN)
+            atexit.unregister(self.stop)
+        self.release()
+
+    def forget(self) -> None:
+        """In a forked child: the thread is not here, and the duty stays with the parent."""
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._thread = None
+        if self._descriptor is not None:
+            # Closing this copy keeps the lock of the parent; LOCK_UN would take it away.
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def _run(self) -> None:
+        while not self._stop.wait(ROUND):
+            try:
+                if self.acquire():
+                    self.round()
+            except CoatcheckError as error:
+                _log.warning("upkeep: %s", error)
+            except Exception:
+                _log.exception("upkeep failed; it goes on with the next round")
+
+    def round(self) -> None:
+        """One round of all duties."""
+        sweep(self._environment, self._clock, SWEEP_A_ROUND, ROUND, pause=self._stop.wait)
+        self.sync()
+        self.reader_check()
