@@ -1,0 +1,1 @@
+"""Where sessions are kept: the contract of all stores, and the one on LMDB."""

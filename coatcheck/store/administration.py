@@ -40,7 +40,7 @@ class Administration(StoreBase):
         position = b"" if after is None else bytes.fromhex(after) + b"\0"
         while limit is None or limit > 0:
             now = self._now()
-            rows = []
+            rows: list[tuple[bytes, bytes]] = []
             with self._read() as transaction, transaction.cursor(db=self._tables.sessions) as cursor:
                 more = cursor.set_range(position) if position else cursor.first()
                 while more and len(rows) < _SLICE:

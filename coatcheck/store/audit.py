@@ -13,9 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from coatcheck.codec import pack, unpack
 
 if TYPE_CHECKING:
-    import lmdb
-
-    from coatcheck.store.tables import Tables
+    from coatcheck.store.tables import Tables, Transaction
 
 LIFE: Final = b"L"
 """The ring of created, login, rotated, deleted, revoked, expired, ..."""
@@ -52,8 +50,8 @@ class AuditEvent:
     """Numbers and names that belong to the kind."""
 
 
-def note(  # noqa: PLR0913 - the fields of an event
-    transaction: lmdb.Transaction,
+def note(
+    transaction: Transaction,
     tables: Tables,
     at: int,
     kind: str,
@@ -74,7 +72,7 @@ def note(  # noqa: PLR0913 - the fields of an event
 
 
 def events(
-    transaction: lmdb.Transaction, tables: Tables, ring: bytes = LIFE, after: int = -1, limit: int = 1000
+    transaction: Transaction, tables: Tables, ring: bytes = LIFE, after: int = -1, limit: int = 1000
 ) -> Iterator[AuditEvent]:
     """Events after that sequence number, oldest first, at most ``limit``."""
     with transaction.cursor(db=tables.audit) as cursor:

@@ -14,25 +14,23 @@ from coatcheck.store.contract import CheckReport, Problem
 from coatcheck.store.draft import read_chunks
 from coatcheck.store.header import CHUNKED, Header
 from coatcheck.store.record import Record, deadline_of
-from coatcheck.store.tables import CURRENT, EXPIRY, GRACE, MEMBER, SESSION_DUE, TOKEN_DUE, Tables
+from coatcheck.store.tables import CURRENT, EXPIRY, GRACE, MEMBER, SESSION_DUE, TOKEN, TOKEN_DUE, Tables, Transaction
 from coatcheck.store.token_table import TokenRow
 
 if TYPE_CHECKING:
-    import lmdb
-
     from coatcheck.keyring import Keyring
 
 MOST: Final = 1000
 """Problems a report holds."""
 
 
-def check(transaction: lmdb.Transaction, tables: Tables, keyring: Keyring) -> CheckReport:
+def check(transaction: Transaction, tables: Tables, keyring: Keyring) -> CheckReport:
     """Check the snapshot of this read transaction."""
     return _Check(transaction, tables, keyring).run()
 
 
 class _Check:
-    def __init__(self, transaction: lmdb.Transaction, tables: Tables, keyring: Keyring) -> None:
+    def __init__(self, transaction: Transaction, tables: Tables, keyring: Keyring) -> None:
         self.transaction, self.tables, self.keyring = transaction, tables, keyring
         self.problems: list[Problem] = []
         self.sessions = self.entries = 0
@@ -92,7 +90,7 @@ class _Check:
         self._see(listed, "session-without-principal-entry", sid, "an entry in the index by principal")
 
     def _token(self, token_hash: bytes, packed: bytes) -> None:
-        entry = TokenRow._make(token_table.TOKEN.unpack(packed))
+        entry = TokenRow._make(TOKEN.unpack(packed))
         if entry.state == CURRENT:
             fixed = self._header(entry.sid)
             self._see(

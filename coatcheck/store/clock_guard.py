@@ -14,9 +14,7 @@ from coatcheck.clock import SECOND
 from coatcheck.store.opener import boot_id
 
 if TYPE_CHECKING:
-    import lmdb
-
-    from coatcheck.store.tables import Tables
+    from coatcheck.store.tables import Tables, Transaction
 
 JUMP: Final = 60 * SECOND
 """A change of the difference that counts as a jump, in microseconds."""
@@ -29,7 +27,7 @@ _ROW: Final = struct.Struct(">qqqq")
 _LENGTH: Final = _ROW.size
 
 
-def agrees(transaction: lmdb.Transaction, tables: Tables, now: int, boottime: int) -> bool:
+def agrees(transaction: Transaction, tables: Tables, now: int, boottime: int) -> bool:
     """Whether the wall clock may be believed; remembers what it sees."""
     boot = boot_id()
     stored = transaction.get(_KEY, db=tables.meta)
@@ -53,12 +51,10 @@ def agrees(transaction: lmdb.Transaction, tables: Tables, now: int, boottime: in
     return True
 
 
-def trust(transaction: lmdb.Transaction, tables: Tables, now: int, boottime: int) -> None:
+def trust(transaction: Transaction, tables: Tables, now: int, boottime: int) -> None:
     """Believe the wall clock as it is now: an operator says that it is right."""
     _put(transaction, tables, boot_id(), now - boottime, 0, now, 0)
 
 
-def _put(  # noqa: PLR0913 - the fields of the row
-    transaction: lmdb.Transaction, tables: Tables, boot: bytes, offset: int, since: int, now: int, held: int
-) -> None:
+def _put(transaction: Transaction, tables: Tables, boot: bytes, offset: int, since: int, now: int, held: int) -> None:
     transaction.put(_KEY, _ROW.pack(offset, since, now, held) + boot, db=tables.meta)

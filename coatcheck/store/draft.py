@@ -10,11 +10,9 @@ from coatcheck.store import body as bodies
 from coatcheck.store import header as headers
 from coatcheck.store.header import CHUNKED, FORMAT, HEADER
 from coatcheck.store.record import Record
-from coatcheck.store.tables import EXPIRY, MEMBER, SESSION_DUE, Tables
+from coatcheck.store.tables import EXPIRY, MEMBER, SESSION_DUE, Tables, Transaction
 
 if TYPE_CHECKING:
-    import lmdb
-
     from coatcheck.store.body import Take
 
 INLINE: Final = 1500
@@ -27,13 +25,37 @@ class Draft:
     """One session, open for changes."""
 
     __slots__ = (
-        "_body_changed", "_join", "_old_length", "_old_parts", "_parsed", "_row", "_variable",
-        "absolute", "created", "data_changed", "dropped", "filed", "flags", "flash_limit", "flashes_dropped",
-        "idle", "is_new", "last_seen", "sid", "started", "tables", "takes_", "token_hash", "touch_interval",
-        "transaction", "values_", "flashes_", "version",
+        "_body_changed",
+        "_join",
+        "_old_length",
+        "_old_parts",
+        "_parsed",
+        "_row",
+        "_variable",
+        "absolute",
+        "created",
+        "data_changed",
+        "dropped",
+        "filed",
+        "flags",
+        "flash_limit",
+        "flashes_",
+        "flashes_dropped",
+        "idle",
+        "is_new",
+        "last_seen",
+        "sid",
+        "started",
+        "tables",
+        "takes_",
+        "token_hash",
+        "touch_interval",
+        "transaction",
+        "values_",
+        "version",
     )  # fmt: skip
 
-    def __init__(self, transaction: lmdb.Transaction, tables: Tables, sid: bytes, row: bytes | None) -> None:
+    def __init__(self, transaction: Transaction, tables: Tables, sid: bytes, row: bytes | None) -> None:
         """``row`` is None for a session that is made now; then its fields have to be set."""
         self.transaction, self.tables, self.sid = transaction, tables, sid
         self._row = row
@@ -282,7 +304,7 @@ class Draft:
             transaction.delete(self.variable.principal_hash, member, db=tables.principals)
 
 
-def read_chunks(transaction: lmdb.Transaction, tables: Tables, sid: bytes) -> list[bytes]:
+def read_chunks(transaction: Transaction, tables: Tables, sid: bytes) -> list[bytes]:
     """The chunks of a body, in order."""
     parts = []
     with transaction.cursor(db=tables.bodies) as cursor:
@@ -293,7 +315,7 @@ def read_chunks(transaction: lmdb.Transaction, tables: Tables, sid: bytes) -> li
     return parts
 
 
-def delete_chunks(transaction: lmdb.Transaction, tables: Tables, sid: bytes) -> None:
+def delete_chunks(transaction: Transaction, tables: Tables, sid: bytes) -> None:
     """Remove the chunks of a body."""
     with transaction.cursor(db=tables.bodies) as cursor:
         more = cursor.set_range(sid)

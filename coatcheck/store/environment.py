@@ -14,7 +14,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, cast
 
 import lmdb
 
@@ -24,7 +24,7 @@ from coatcheck.store.gate import Backoff, GateBusy, SharedGate, WriterGate
 from coatcheck.store.lmdb_errors import translated
 from coatcheck.store.opener import agree_on_namespace
 from coatcheck.store.policy import Policy
-from coatcheck.store.tables import COUNT, Tables, open_tables
+from coatcheck.store.tables import COUNT, Tables, Transaction, open_tables
 from coatcheck.store.upkeep import Upkeep
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ MAX_READERS: Final = 512
 _OPEN_TIMEOUT: Final = 10.0
 _SLICE: Final = 0.0001
 
-Founder = Callable[[lmdb.Transaction, Tables], Policy]
+Founder = Callable[[Transaction, Tables], Policy]
 
 _get_ident = threading.get_ident
 _getpid = os.getpid
@@ -46,7 +46,7 @@ class Environment:
     def __init__(self, home: Path, founder: Founder, clock: Clock) -> None:
         """``founder`` settles the policy inside the first transaction; its errors are those of opening."""
         self.home = home
-        self.tables: Tables = None  # type: ignore[assignment] - set with the handle, before any transaction
+        self.tables = Tables(*[None] * COUNT)
         self.policy = Policy()
         self.upkeep = Upkeep(self, clock)
         self.users = 0
@@ -66,7 +66,7 @@ class Environment:
 
     # Transactions ----------------------------------------------------------------------------------------------
 
-    def begin_read(self) -> lmdb.Transaction:
+    def begin_read(self) -> Transaction:
         """A read transaction, to be given to ``end_read``."""
         inside = self._inside
         ident = _get_ident()
@@ -75,19 +75,19 @@ class Environment:
             handle = self._handle
             if handle is not None and self._pid == _getpid():
                 try:
-                    return handle.begin()
+                    return cast("Transaction", handle.begin())
                 except BaseException:
                     inside.remove(ident)
                     raise
             inside.remove(ident)
             self.open()
 
-    def end_read(self, transaction: lmdb.Transaction) -> None:
+    def end_read(self, transaction: Transaction) -> None:
         """Give a read transaction back."""
         transaction.abort()
         self._inside.remove(_get_ident())
 
-    def begin_write(self, timeout: float) -> lmdb.Transaction:
+    def begin_write(self, timeout: float) -> Transaction:
         """A write transaction, after the writer gate; to be given to ``end_write``.
 
         Raises StoreUnavailable after ``timeout`` seconds; GateBusy at once inside ``no_wait``.
@@ -112,7 +112,7 @@ class Environment:
                     continue
                 if self._gate.enter():
                     try:
-                        return handle.begin(write=True)
+                        return cast("Transaction", handle.begin(write=True))
                     except BaseException:
                         self._gate.leave()
                         inside.remove(ident)
@@ -127,7 +127,7 @@ class Environment:
             writing.release()
             raise
 
-    def end_write(self, transaction: lmdb.Transaction, *, commit: bool) -> None:
+    def end_write(self, transaction: Transaction, *, commit: bool) -> None:
         """Commit or abort, and open the gate."""
         try:
             if commit:
@@ -283,7 +283,7 @@ class Environment:
             try:
                 with handle.begin(write=True) as transaction:
                     self.tables = open_tables(handle, transaction)
-                    self.policy = self._founder(transaction, self.tables)
+                    self.policy = self._founder(cast("Transaction", transaction), self.tables)
                 if not (self.home / files.MARKER).exists():
                     handle.sync(True)
                     files.write_private(self.home / files.MARKER, "coatcheck store\n")
@@ -399,6 +399,4 @@ def _after_fork_in_child() -> None:
         environment.after_fork_in_child()
 
 
-os.register_at_fork(
-    before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child
-)
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

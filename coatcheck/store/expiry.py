@@ -15,12 +15,10 @@ from coatcheck.store import audit, header, token_table
 from coatcheck.store.clock_guard import agrees
 from coatcheck.store.contract import CleanupReport
 from coatcheck.store.draft import Draft
-from coatcheck.store.tables import EXPIRED, EXPIRY, SESSION_DUE, TOKEN_DUE, Tables
+from coatcheck.store.tables import EXPIRED, EXPIRY, SESSION_DUE, TOKEN_DUE, Tables, Transaction
 from coatcheck.store.transactions import Write
 
 if TYPE_CHECKING:
-    import lmdb
-
     from coatcheck.clock import Clock
     from coatcheck.store.environment import Environment
 
@@ -47,10 +45,10 @@ def sweep(
     clock: Clock,
     limit: int,
     timeout: float,
-    pause: Callable[[float], None] = time.sleep,
+    pause: Callable[[float], object] = time.sleep,
 ) -> CleanupReport:
     """Batches until ``limit`` entries were looked at or none is due, with a pause after each as long as it took."""
-    total = CleanupReport(more=True)
+    total = report = CleanupReport(more=True)
     while total.more and not total.held and limit > 0:
         if total.seconds:
             pause(max(report.seconds, BATCH_SECONDS))
@@ -68,7 +66,7 @@ def sweep(
 
 
 class _Batch:
-    def __init__(self, transaction: lmdb.Transaction, tables: Tables, now: int) -> None:
+    def __init__(self, transaction: Transaction, tables: Tables, now: int) -> None:
         self.transaction, self.tables, self.now = transaction, tables, now
         self.removed = self.refiled = self.forgotten = self.anonymous = 0
 
@@ -88,7 +86,7 @@ class _Batch:
         return CleanupReport(self.removed, self.refiled, self.forgotten, more=bool(self._due(1)))
 
     def _due(self, limit: int) -> list[tuple[int, int, bytes]]:
-        entries = []
+        entries: list[tuple[int, int, bytes]] = []
         with self.transaction.cursor(db=self.tables.expiry) as cursor:
             more = cursor.first()
             while more and len(entries) < min(limit, 400):

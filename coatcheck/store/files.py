@@ -32,7 +32,7 @@ def prepare_directory(home: Path) -> None:
     """Make the state directory, or see that it can be one. Raises ConfigurationError."""
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        entries = os.listdir(home)
+        entries = list(home.iterdir())
         status = home.stat()
     except FileExistsError:
         msg = f"{home} is not a directory: name another state directory"
@@ -45,7 +45,8 @@ def prepare_directory(home: Path) -> None:
         raise ConfigurationError(msg)
     if stat.S_IMODE(status.st_mode) & 0o077:
         if entries or status.st_uid != os.geteuid():
-            msg = f"state directory {home} is open to other users (mode {stat.S_IMODE(status.st_mode):04o}): chmod 700 {home}"
+            mode = f"{stat.S_IMODE(status.st_mode):04o}"
+            msg = f"state directory {home} is open to other users (mode {mode}): chmod 700 {home}"
             raise ConfigurationError(msg)
         home.chmod(0o700)
     _refuse_network(home)
@@ -129,7 +130,7 @@ def check_data_file(home: Path) -> None:
 def _damaged(path: Path) -> bool:
     # Free pages at the end may never have been written; only a walk over the pages in use can tell.
     try:
-        return bool(verify(os.fspath(path), subdir=False))
+        return bool(verify(os.fspath(path), subdir=False))  # type: ignore[no-untyped-call]
     except VerifyError:
         return True
 

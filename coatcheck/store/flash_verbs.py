@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from coatcheck.clock import SECOND
 from coatcheck.store import apply
-from coatcheck.store.base import StoreBase
 from coatcheck.store.record import Record, unpack_flash
+from coatcheck.store.sessions import Sessions
 
 if TYPE_CHECKING:
     from coatcheck.flashes import FlashMessage
@@ -20,7 +20,7 @@ RESTORE_WITHIN: Final = 60 * SECOND
 TAKES_KEPT: Final = 8
 
 
-class FlashVerbs(StoreBase):
+class FlashVerbs(Sessions):
     """``add_flash``, ``take_flashes`` and ``restore_flashes``."""
 
     def add_flash(self, token: str, flash: FlashMessage, *, request_id: bytes | None = None) -> None:
@@ -44,7 +44,7 @@ class FlashVerbs(StoreBase):
         take_id = (request_id or secrets.token_bytes(16)).hex()
         found = self._look(token_hash, self._now())
         if not isinstance(found, Record):
-            raise self._missing(found[0])
+            self._miss(found[0])
         if not found.body.flash_lengths and not found.body.takes_length:
             return take_id, []
         with self._write() as transaction:

@@ -7,17 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from coatcheck.changes import PushFlash, Set
 from coatcheck.errors import SessionConflict, SessionMissing, StoreUnavailable
-from coatcheck.store import apply, audit, header, token_table
+from coatcheck.store import apply, audit, token_table
 from coatcheck.store.administration import Administration
 from coatcheck.store.contract import Found
-from coatcheck.store.draft import Draft, read_chunks
+from coatcheck.store.draft import Draft
 from coatcheck.store.flash_verbs import FlashVerbs
-from coatcheck.store.header import CHUNKED, OWN_LIFETIMES, lifetimes_in_microseconds
+from coatcheck.store.header import OWN_LIFETIMES, lifetimes_in_microseconds
 from coatcheck.store.principal_verbs import PrincipalVerbs
 from coatcheck.store.record import Record
 from coatcheck.store.rotation import RotationVerbs
-from coatcheck.store.tables import CURRENT, DELETED
-from coatcheck.tokens import new_sid
+from coatcheck.store.tables import DELETED
 
 if TYPE_CHECKING:
     from coatcheck.changes import AnyChange
@@ -60,7 +59,7 @@ class LmdbStore(RotationVerbs, FlashVerbs, PrincipalVerbs, Administration):
             known = token_table.get(transaction, tables, token_hash)
             if known is not None:
                 return token, self._created_before(transaction, token_hash, now, request_id)
-            sid = new_sid(token)
+            sid = self._tokens.new_sid(token)
             draft = Draft(transaction, tables, sid, None)
             draft.flash_limit = environment.policy.max_flashes
             draft.created = draft.started = draft.last_seen = now
@@ -87,16 +86,10 @@ class LmdbStore(RotationVerbs, FlashVerbs, PrincipalVerbs, Administration):
             raise SessionConflict(None, None, "this token is in use, or has been: mint another")
         return self._record(transaction, draft)
 
-    @staticmethod
-    def _record(transaction: Any, draft: Draft) -> Record:
-        """The record behind a draft that was not changed."""
-        chunked = draft.flags & CHUNKED
-        body = b"".join(read_chunks(transaction, draft.tables, draft.sid)) if chunked else None
-        return Record(draft.sid, draft.row, body)
-
     def load(self, token: str, *, touch: bool = True, fresh: bool = False) -> Record | None:  # noqa: ARG002 - one host
         """The live session, or None; see the contract."""
-        environment = self._environment or self._join()
+        if self._environment is None:
+            self._join()
         token_hash = self._tokens.hash_of(token)
         if token_hash is None:
             self.counters["forged"] += 1
@@ -110,27 +103,6 @@ class LmdbStore(RotationVerbs, FlashVerbs, PrincipalVerbs, Administration):
         if touch and now >= found.touch_due_at:
             return self._touch_if_free(token_hash, now) or found
         return found
-
-    def _look(self, token_hash: bytes, now: int) -> Record | tuple[Any, float | None]:
-        environment = self._environment or self._join()
-        with self._read() as transaction:
-            tables = environment.tables
-            entry = token_table.get(transaction, tables, token_hash)
-            if entry is None:
-                return "unknown", None
-            if not entry.leads(now):
-                return token_table.REASONS[entry.state], max(0.0, (now - entry.since) / 1e6)
-            row = transaction.get(entry.sid, db=tables.sessions)
-            if row is None:
-                return "unknown", None
-            row = header.current(row)
-            body = None
-            if row[1] & CHUNKED:
-                body = b"".join(read_chunks(transaction, tables, entry.sid))
-        record = Record(entry.sid, row, body, in_grace=entry.state != CURRENT)
-        if now >= record.expires_at:
-            return "expired", (now - record.expires_at) / 1e6
-        return record
 
     def _touch_if_free(self, token_hash: bytes, now: int) -> Record | None:
         """Store a due touch, unless a writer is in the way: the next request will do."""
@@ -184,20 +156,6 @@ class LmdbStore(RotationVerbs, FlashVerbs, PrincipalVerbs, Administration):
             record = self._changed(draft, steps, if_version, now, request_id)
             record.in_grace = in_grace
         self.counters["save"] += 1
-        return record
-
-    def _changed(
-        self, draft: Draft, steps: Sequence[apply.Step], if_version: int | None, now: int, request_id: bytes | None
-    ) -> Record:
-        """Apply steps to a draft and store it, or end it where they say so."""
-        self._apply(draft, steps, if_version)
-        draft.last_seen = now
-        self._remember(draft, request_id, now)
-        if not draft.dropped:
-            return draft.store()
-        record = draft.store()
-        self._end(draft, DELETED, now, "deleted")
-        record.ended = True
         return record
 
     def touch(self, token: str) -> Record:

@@ -14,6 +14,11 @@ import lmdb
 from coatcheck.errors import ConfigurationError, CorruptRecord, StoreFull, StoreUnavailable
 
 _DAMAGED: Final = (lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.PanicError, lmdb.BadTxnError)
+_DISK: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+_REMEDIES: Final = {
+    lmdb.ReadersFullError: "use fewer processes or threads",
+    lmdb.LockError: "see that this user may write the lock file",
+}
 _FOREIGN: Final = (lmdb.InvalidError, lmdb.VersionMismatchError, lmdb.IncompatibleError, lmdb.DbsFullError)
 
 
@@ -31,20 +36,13 @@ def translate(error: lmdb.Error, home: Path) -> Exception:
     text = str(error)
     if isinstance(error, lmdb.MapFullError):
         return StoreFull(f"the store in {home} has reached its map_size: raise it, or end sessions")
-    if isinstance(error, lmdb.DiskError) or _says(text, errno.ENOSPC) or _says(text, errno.EDQUOT):
-        return StoreFull(f"the disk below {home} is full: nothing was changed; make room")
-    if _says(text, errno.EFBIG) or _says(text, errno.EIO):
-        return StoreFull(f"the disk below {home} refuses to take more ({text}): nothing was changed")
+    if isinstance(error, lmdb.DiskError) or any(os.strerror(number) in text for number in _DISK):
+        return StoreFull(f"the disk below {home} takes no more ({text}): nothing was changed; make room")
     if isinstance(error, _DAMAGED):
         return CorruptRecord(f"{home}/data.mdb is damaged ({text}): stop the service and restore a backup")
     if isinstance(error, _FOREIGN):
         return ConfigurationError(f"{home}/data.mdb was not written by this version of coatcheck ({text})")
-    if isinstance(error, lmdb.ReadersFullError):
-        return StoreUnavailable(f"more than the allowed number of readers on {home}: use fewer processes or threads")
-    if isinstance(error, lmdb.LockError):
-        return StoreUnavailable(f"the lock file of {home} cannot be used ({text}): see that this user may write it")
+    for kind, remedy in _REMEDIES.items():
+        if isinstance(error, kind):
+            return StoreUnavailable(f"LMDB on {home}: {text}; {remedy}")
     return StoreUnavailable(f"LMDB on {home}: {text}")
-
-
-def _says(text: str, number: int) -> bool:
-    return os.strerror(number) in text

@@ -6,7 +6,6 @@ are taken from them, and pages they read are used again.
 
 from __future__ import annotations
 
-import os
 from functools import cache
 from pathlib import Path
 
@@ -27,7 +26,7 @@ def boot_id() -> bytes:
 def namespace() -> str:
     """This boot and PID namespace, as a line of text; empty where there are none."""
     try:
-        return f"{boot_id().decode()} {os.readlink('/proc/self/ns/pid')}"
+        return f"{boot_id().decode()} {Path('/proc/self/ns/pid').readlink()}"
     except OSError:
         return ""
 

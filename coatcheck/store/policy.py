@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 import msgpack
 
 from coatcheck.errors import ConfigurationError
-from coatcheck.store.tables import Tables
+from coatcheck.store.tables import Tables, Transaction
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
-
-    import lmdb
 
     from coatcheck.settings import Settings
 
@@ -38,9 +36,7 @@ class Policy:
     on_principal_limit: str = "evict-oldest"
 
 
-def settle(
-    transaction: lmdb.Transaction, tables: Tables, settings: Settings, fingerprints: Sequence[bytes]
-) -> Policy:
+def settle(transaction: Transaction, tables: Tables, settings: Settings, fingerprints: Sequence[bytes]) -> Policy:
     """The policy of the store, written when the store is new. Raises ConfigurationError when this opener differs."""
     stored = transaction.get(_POLICY, db=tables.meta)
     if stored is None:
@@ -55,9 +51,9 @@ def settle(
     return policy
 
 
-def read(transaction: lmdb.Transaction, tables: Tables, home: Path) -> Policy:
+def read(transaction: Transaction, tables: Tables, home: Path) -> Policy:
     """The policy of a store that exists. Raises ConfigurationError for another format."""
-    stored_format = bytes(transaction.get(_FORMAT, b"?", db=tables.meta)).decode(errors="replace")
+    stored_format = (transaction.get(_FORMAT, db=tables.meta) or b"?").decode(errors="replace")
     if stored_format != str(STORE_FORMAT):
         msg = (
             f"the store in {home} has format {stored_format}, this coatcheck reads format {STORE_FORMAT}: "
@@ -81,7 +77,7 @@ def compare(policy: Policy, settings: Settings) -> None:
             raise ConfigurationError(msg)
 
 
-def is_new(transaction: lmdb.Transaction, tables: Tables) -> bool:
+def is_new(transaction: Transaction, tables: Tables) -> bool:
     """Whether nobody has settled this store yet."""
     return transaction.get(_POLICY, db=tables.meta) is None
 
@@ -90,10 +86,8 @@ def _wishes(settings: Settings) -> dict[str, Any]:
     return {each.name: getattr(settings, each.name) for each in fields(Policy)}
 
 
-def _compare_secrets(
-    transaction: lmdb.Transaction, tables: Tables, home: Path, fingerprints: Sequence[bytes]
-) -> None:
-    stored = bytes(transaction.get(_FINGERPRINTS, b"", db=tables.meta))
+def _compare_secrets(transaction: Transaction, tables: Tables, home: Path, fingerprints: Sequence[bytes]) -> None:
+    stored = transaction.get(_FINGERPRINTS, db=tables.meta) or b""
     known = [stored[i : i + 8] for i in range(0, len(stored), 8)]
     if not set(known) & set(fingerprints):
         msg = (

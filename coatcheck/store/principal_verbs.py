@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from coatcheck.codec import pack, unpack
 from coatcheck.errors import PrincipalLimit, SessionTooLarge
 from coatcheck.store import header, token_table
-from coatcheck.store.base import MAX_META, StoreBase, check_principal
+from coatcheck.store.base import MAX_META, check_principal
 from coatcheck.store.record import Record
-from coatcheck.store.tables import EXPIRED, MEMBER, REVOKED, Tables
+from coatcheck.store.sessions import Sessions
+from coatcheck.store.tables import EXPIRED, MEMBER, REVOKED, Tables, Transaction
 
 if TYPE_CHECKING:
-    import lmdb
-
     from coatcheck.store.contract import SessionInfo
     from coatcheck.store.draft import Draft
+
+
+_META = "meta"
 
 
 class Binding(NamedTuple):
@@ -26,7 +28,7 @@ class Binding(NamedTuple):
     hashes: list[bytes]
 
 
-class PrincipalVerbs(StoreBase):
+class PrincipalVerbs(Sessions):
     """``sessions_of``, ``revoke`` and ``revoke_sid``, and the binding that create and login do."""
 
     def sessions_of(self, principal: str) -> list[SessionInfo]:
@@ -128,7 +130,7 @@ class PrincipalVerbs(StoreBase):
     @staticmethod
     def _list(draft: Draft) -> None:
         row = MEMBER.pack(draft.created, draft.sid)
-        draft.transaction.put(draft.variable.principal_hash, row, db=draft.tables.principals)
+        draft.transaction.put(draft.variable.principal_hash or b"", row, db=draft.tables.principals)
 
     @staticmethod
     def _unlist(draft: Draft) -> None:
@@ -149,7 +151,7 @@ class PrincipalVerbs(StoreBase):
                 raise TypeError(msg)
         packed = pack(dict(meta), "meta")
         if len(packed) > MAX_META:
-            raise SessionTooLarge("meta", len(packed), MAX_META)
+            raise SessionTooLarge(_META, len(packed), MAX_META)
         return packed
 
     def _merged_meta(self, packed: bytes, meta: Mapping[str, Any] | None) -> bytes:
@@ -158,7 +160,7 @@ class PrincipalVerbs(StoreBase):
         return self._pack_meta({**(unpack(packed) if packed else {}), **meta})
 
 
-def _members(transaction: lmdb.Transaction, tables: Tables, binding: Binding) -> list[tuple[int, bytes]]:
+def _members(transaction: Transaction, tables: Tables, binding: Binding) -> list[tuple[int, bytes]]:
     """When created, and sid, of all sessions listed for a principal, oldest first."""
     members = []
     with transaction.cursor(db=tables.principals) as cursor:

@@ -10,12 +10,9 @@ from coatcheck.errors import BadToken, SessionConflict, SessionMissing
 from coatcheck.store import apply, audit, token_table
 from coatcheck.store.header import OWN_LIFETIMES, lifetimes_in_microseconds
 from coatcheck.store.principal_verbs import PrincipalVerbs
-from coatcheck.store.tables import GRACE, RETIRED
-from coatcheck.tokens import tag_of
+from coatcheck.store.tables import GRACE, RETIRED, Transaction
 
 if TYPE_CHECKING:
-    import lmdb
-
     from coatcheck.changes import AnyChange
     from coatcheck.lifetimes import Lifetimes
     from coatcheck.store.draft import Draft
@@ -111,13 +108,11 @@ class RotationVerbs(PrincipalVerbs):
         token_hash = self._hash(token)
         new_token = self._tokens.mint(like=token) if new_token is None else new_token
         new_hash = self._tokens.hash_of(new_token)
-        if new_hash is None or tag_of(new_token) != tag_of(token):
+        if new_hash is None or self._tokens.tag_of(new_token) != self._tokens.tag_of(token):
             raise BadToken
         return token_hash, new_token, new_hash
 
-    def _rotated_before(
-        self, transaction: lmdb.Transaction, token_hash: bytes, new_hash: bytes, now: int
-    ) -> Record | None:
+    def _rotated_before(self, transaction: Transaction, token_hash: bytes, new_hash: bytes, now: int) -> Record | None:
         """The record, when this very rotation was done already: its client asks again for lack of an answer."""
         tables = self._tables
         new = token_table.get(transaction, tables, new_hash)

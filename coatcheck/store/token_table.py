@@ -16,11 +16,10 @@ from coatcheck.store.tables import (
     TOKEN,
     TOKEN_DUE,
     Tables,
+    Transaction,
 )
 
 if TYPE_CHECKING:
-    import lmdb
-
     from coatcheck.store.contract import Reason
 
 ENDED_KEPT: Final = 24 * 3600 * SECOND
@@ -53,19 +52,19 @@ class TokenRow(NamedTuple):
         return self.state == CURRENT or (self.state == GRACE and now < self.since)
 
 
-def get(transaction: lmdb.Transaction, tables: Tables, token_hash: bytes) -> TokenRow | None:
+def get(transaction: Transaction, tables: Tables, token_hash: bytes) -> TokenRow | None:
     """The row of a token, or None."""
     packed = transaction.get(token_hash, db=tables.tokens)
     return None if packed is None else TokenRow._make(TOKEN.unpack(packed))
 
 
-def put_current(transaction: lmdb.Transaction, tables: Tables, token_hash: bytes, sid: bytes, now: int) -> None:
+def put_current(transaction: Transaction, tables: Tables, token_hash: bytes, sid: bytes, now: int) -> None:
     """Make it the token of the session."""
     transaction.put(token_hash, TOKEN.pack(sid, CURRENT, now, 0), db=tables.tokens)
 
 
-def bury(  # noqa: PLR0913 - the fields of a row
-    transaction: lmdb.Transaction, tables: Tables, token_hash: bytes, sid: bytes, state: int, since: int, kept: int
+def bury(
+    transaction: Transaction, tables: Tables, token_hash: bytes, sid: bytes, state: int, since: int, kept: int
 ) -> None:
     """Put a token out of use, or into its grace, and remember it until ``kept``; a longer memory stays."""
     old = get(transaction, tables, token_hash)

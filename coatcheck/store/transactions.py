@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import lmdb
 
@@ -10,21 +10,22 @@ from coatcheck.store.lmdb_errors import translated
 
 if TYPE_CHECKING:
     from coatcheck.store.environment import Environment
+    from coatcheck.store.tables import Transaction
 
 
 class Read:
-    """``with Read(environment) as transaction:``"""
+    """A read transaction: ``with Read(environment) as transaction:``."""
 
     __slots__ = ("_environment", "_transaction")
 
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
 
-    def __enter__(self) -> lmdb.Transaction:
+    def __enter__(self) -> Transaction:
         self._transaction = self._environment.begin_read()
         return self._transaction
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: Any) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
         self._environment.end_read(self._transaction)
         if isinstance(error, lmdb.Error):
             with translated(self._environment.home):
@@ -40,11 +41,11 @@ class Write:
         self._environment = environment
         self._timeout = timeout
 
-    def __enter__(self) -> lmdb.Transaction:
+    def __enter__(self) -> Transaction:
         self._transaction = self._environment.begin_write(self._timeout)
         return self._transaction
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: Any) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
         if kind is None:
             try:
                 self._environment.end_write(self._transaction, commit=True)

@@ -76,7 +76,7 @@ class Upkeep:
             last = handle.info()["last_txnid"]
             if last == self._synced:
                 return False
-            handle.sync(True)  # noqa: FBT003 - the interface of lmdb
+            handle.sync(True)
         finally:
             environment.leave()
         self._synced = last
@@ -129,7 +129,7 @@ class Upkeep:
                     self.round()
             except CoatcheckError as error:
                 _log.warning("upkeep: %s", error)
-            except Exception:
+            except Exception:  # noqa: BLE001 - the thread must outlive what it does not foresee
                 _log.exception("upkeep failed; it goes on with the next round")
 
     def round(self) -> None:

@@ -1,0 +1,154 @@
+"""From a token to a session, within the limits: what the verbs have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+from coatcheck.clock import SECOND
+from coatcheck.errors import BadToken, SessionConflict, SessionMissing, SessionTooLarge
+from coatcheck.store import audit, header, token_table
+from coatcheck.store.base import StoreBase
+from coatcheck.store.draft import Draft, read_chunks
+from coatcheck.store.header import CHUNKED
+from coatcheck.store.record import Record
+from coatcheck.store.tables import CURRENT, DELETED, Transaction
+
+if TYPE_CHECKING:
+    from coatcheck.store.apply import Step
+    from coatcheck.store.contract import Reason
+
+REPEATS_KEPT: Final = 8
+REPEATS_FOR: Final = 60 * SECOND
+
+
+class Sessions(StoreBase):
+    """Finding, changing and ending one session inside a transaction."""
+
+    # From a token to a session ---------------------------------------------------------------------------------
+
+    def _hash(self, token: str) -> bytes:
+        """The hash of a token. Raises BadToken."""
+        if self._environment is None:
+            self._join()
+        token_hash = self._tokens.hash_of(token)
+        if token_hash is None:
+            self.counters["forged"] += 1
+            raise BadToken
+        return token_hash
+
+    def _draft(self, transaction: Transaction, token_hash: bytes, now: int) -> tuple[Draft, bool]:
+        """The live session of a token, and whether the token is in grace. Raises SessionMissing."""
+        tables = self._tables
+        entry = token_table.get(transaction, tables, token_hash)
+        if entry is None:
+            self._miss("unknown")
+        if not entry.leads(now):
+            self._miss(token_table.REASONS[entry.state])
+        row = transaction.get(entry.sid, db=tables.sessions)
+        if row is None:
+            self._miss("unknown")
+        draft = self._open_draft(transaction, entry.sid, row)
+        if now >= draft.deadline:
+            self._miss("expired")
+        return draft, entry.state != CURRENT
+
+    def _open_draft(self, transaction: Transaction, sid: bytes, row: bytes) -> Draft:
+        draft = Draft(transaction, self._tables, sid, header.current(row))
+        draft.flash_limit = self.environment.policy.max_flashes
+        return draft
+
+    def _miss(self, reason: Reason) -> NoReturn:
+        self.counters[reason] += 1
+        raise SessionMissing(reason)
+
+    def _end(self, draft: Draft, state: int, now: int, kind: str) -> None:
+        """Delete a session and remember why for each of its tokens."""
+        kept = now + (token_table.ENDED_KEPT if kind != "expired" else token_table.EXPIRED_KEPT)
+        variable = draft.variable
+        for token_hash in (draft.token_hash, *(each[0] for each in variable.graces)):
+            token_table.bury(draft.transaction, draft.tables, token_hash, draft.sid, state, now, kept)
+        draft.delete()
+        audit.note(draft.transaction, draft.tables, now, kind, draft.sid, variable.principal)
+        self.counters[kind] += 1
+
+    def _look(self, token_hash: bytes, now: int) -> Record | tuple[Any, float | None]:
+        environment = self._environment or self._join()
+        with self._read() as transaction:
+            tables = environment.tables
+            entry = token_table.get(transaction, tables, token_hash)
+            if entry is None:
+                return "unknown", None
+            if not entry.leads(now):
+                return token_table.REASONS[entry.state], max(0.0, (now - entry.since) / 1e6)
+            row = transaction.get(entry.sid, db=tables.sessions)
+            if row is None:
+                return "unknown", None
+            row = header.current(row)
+            body = None
+            if row[1] & CHUNKED:
+                body = b"".join(read_chunks(transaction, tables, entry.sid))
+        record = Record(entry.sid, row, body, in_grace=entry.state != CURRENT)
+        if now >= record.expires_at:
+            return "expired", (now - record.expires_at) / 1e6
+        return record
+
+    @staticmethod
+    def _record(transaction: Any, draft: Draft) -> Record:
+        """The record behind a draft that was not changed."""
+        chunked = draft.flags & CHUNKED
+        body = b"".join(read_chunks(transaction, draft.tables, draft.sid)) if chunked else None
+        return Record(draft.sid, draft.row, body)
+
+    # Limits and repeats ----------------------------------------------------------------------------------------
+
+    def _apply(self, draft: Draft, steps: Sequence[Step], if_version: int | None = None) -> None:
+        """Apply steps within the limits. Raises SessionConflict, SessionTooLarge, ChangeRefused, StoreFull."""
+        if if_version is not None and draft.version != if_version:
+            self.counters["conflict"] += 1
+            raise SessionConflict(if_version, draft.version)
+        for step in steps:
+            step(draft)
+        length = draft.new_length
+        if length > self.environment.policy.max_session_bytes:
+            self._check_size(draft)
+        if draft.grows:
+            self._room.require()
+        self.counters["flashes_dropped"] += draft.flashes_dropped
+
+    def _check_size(self, draft: Draft) -> None:
+        limit = self.environment.policy.max_session_bytes
+        size = draft.size
+        if size <= limit or size <= draft.old_size:
+            return
+        flashes = sum(map(len, draft.flashes))
+        key = max(draft.values, key=lambda each: len(draft.values[each]), default="")
+        largest = len(draft.values[key]) if key else 0
+        if flashes > largest:
+            key, largest = "flashes", flashes
+        raise SessionTooLarge(key, size, limit, largest)
+
+    @staticmethod
+    def _is_repeat(draft: Draft, request_id: bytes | None) -> bool:
+        return request_id is not None and any(each[0] == request_id for each in draft.variable.repeats)
+
+    @staticmethod
+    def _remember(draft: Draft, request_id: bytes | None, now: int) -> None:
+        if request_id is None:
+            return
+        kept = [each for each in draft.variable.repeats if now - REPEATS_FOR < each[1] <= now + REPEATS_FOR]
+        draft.variable = draft.variable._replace(repeats=[*kept[1 - REPEATS_KEPT :], [request_id, now]])
+
+    def _changed(
+        self, draft: Draft, steps: Sequence[Step], if_version: int | None, now: int, request_id: bytes | None
+    ) -> Record:
+        """Apply steps to a draft and store it, or end it where they say so."""
+        self._apply(draft, steps, if_version)
+        draft.last_seen = now
+        self._remember(draft, request_id, now)
+        if not draft.dropped:
+            return draft.store()
+        record = draft.store()
+        self._end(draft, DELETED, now, "deleted")
+        record.ended = True
+        return record
