@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Final
 from coatcheck.clock import clock_from
 from coatcheck.keyring import Keyring, load_or_create, parse_secrets
 from coatcheck.store import files, policy
-from coatcheck.store.environment import Environment, environment_at, release
+from coatcheck.store.environment import Environment
+from coatcheck.store.registry import environment_at, release
 from coatcheck.store.room import Room
 from coatcheck.store.tables import Transaction
 from coatcheck.store.transactions import Read, Write

@@ -13,7 +13,7 @@ from coatcheck.store import header, token_table
 from coatcheck.store.contract import CheckReport, Problem
 from coatcheck.store.draft import read_chunks
 from coatcheck.store.header import CHUNKED, Header
-from coatcheck.store.record import Record, deadline_of
+from coatcheck.store.record import Record
 from coatcheck.store.tables import CURRENT, EXPIRY, GRACE, MEMBER, SESSION_DUE, TOKEN, TOKEN_DUE, Tables, Transaction
 from coatcheck.store.token_table import TokenRow
 
@@ -55,13 +55,13 @@ class _Check:
     def _session(self, sid: bytes, row: bytes) -> None:
         row = header.current(row)
         fixed = header.parse(row)
-        variable = header.parse_variable(row, fixed)
+        variable = header.parse_variable(row, fixed.variable_length)
         body = b"".join(read_chunks(self.transaction, self.tables, sid)) if fixed.flags & CHUNKED else None
         record = Record(sid, row, body)
         for packed in record.body.packed_values():
             record.body.value(packed)
         self._see(len(record.flashes) >= 0 and record.body.takes() is not None, "body-unreadable", sid, "takes")
-        self._see(fixed.filed <= deadline_of(fixed), "filed-too-late", sid, "filed at or before the deadline")
+        self._see(fixed.filed <= header.deadline_of(fixed), "filed-too-late", sid, "filed at or before the deadline")
         due = EXPIRY.pack(fixed.filed, SESSION_DUE, sid)
         self._see(self._has(due, self.tables.expiry), "session-without-expiry", sid, "an entry where it is filed")
         entry = token_table.get(self.transaction, self.tables, fixed.token_hash)
@@ -120,7 +120,7 @@ class _Check:
         created, sid = MEMBER.unpack(value)
         row = self.transaction.get(sid, db=self.tables.sessions)
         fixed = None if row is None else header.parse(header.current(row))
-        variable = None if row is None or fixed is None else header.parse_variable(row, fixed)
+        variable = None if row is None or fixed is None else header.parse_variable(row, fixed.variable_length)
         self._see(
             fixed is not None and variable is not None and fixed.created == created
             and variable.principal_hash == principal_hash,

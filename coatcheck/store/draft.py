@@ -32,6 +32,7 @@ class Draft:
         "_parsed",
         "_row",
         "_variable",
+        "_variable_length",
         "absolute",
         "created",
         "data_changed",
@@ -69,19 +70,17 @@ class Draft:
         if row is None:
             self._variable = headers.EMPTY_VARIABLE
             self._old_parts: list[bytes] = []
-            self._old_length = 0
+            self._old_length = self._variable_length = 0
             self.flags = self.version = self.filed = 0
             self.values_: dict[str, bytes] = {}
             self.flashes_: list[bytes] = []
             self.takes_: list[Take] = []
             self._parsed = self._body_changed = True
             return
-        header = headers.parse(row)
-        self._old_length = header.body_length
-        self.flags, self.version = header.flags, header.version
-        self.created, self.last_seen, self.filed = header.created, header.last_seen, header.filed
-        self.started, self.idle, self.absolute = header.started, header.idle, header.absolute
-        self.touch_interval, self.token_hash = header.touch_interval, header.token_hash
+        (
+            _, self.flags, self._variable_length, self._old_length, self.version, self.created, self.last_seen,
+            self.filed, self.started, self.idle, self.absolute, self.touch_interval, self.token_hash,
+        ) = headers.parse(row)  # fmt: skip
 
     # The variable part -----------------------------------------------------------------------------------------
 
@@ -89,8 +88,7 @@ class Draft:
     def variable(self) -> headers.Variable:
         """Principal, meta, graces, repeats."""
         if self._variable is None:
-            row = self._row or b""
-            self._variable = headers.parse_variable(row, headers.parse(row))
+            self._variable = headers.parse_variable(self._row or b"", self._variable_length)
         return self._variable
 
     @variable.setter
@@ -107,17 +105,15 @@ class Draft:
         self._parsed = True
 
     def _raw_body(self) -> bytes:
-        row = self._row or b""
-        header = headers.parse(row)
-        if not header.flags & CHUNKED:
+        if not self.flags & CHUNKED:
             self._old_parts = []
-            start = HEADER.size + header.variable_length
-            raw = row[start : start + header.body_length]
+            start = HEADER.size + self._variable_length
+            raw = (self._row or b"")[start : start + self._old_length]
         else:
             self._old_parts = read_chunks(self.transaction, self.tables, self.sid)
             raw = b"".join(self._old_parts)
-        if len(raw) != header.body_length:
-            msg = f"session {self.sid[:4].hex()}: body of {len(raw)} bytes, not {header.body_length}: run 'check'"
+        if len(raw) != self._old_length:
+            msg = f"session {self.sid[:4].hex()}: body of {len(raw)} bytes, not {self._old_length}: run 'check'"
             raise CorruptRecord(msg)
         return raw
 
@@ -256,17 +252,15 @@ class Draft:
     def store_header(self) -> None:
         """Put the header alone; everything behind it stays as it is."""
         row = self._row or b""
-        old = headers.parse(row)
         header = HEADER.pack(
-            FORMAT, self.flags, old.variable_length, old.body_length, self.version, self.created, self.last_seen,
+            FORMAT, self.flags, self._variable_length, self._old_length, self.version, self.created, self.last_seen,
             self.filed, self.started, self.idle, self.absolute, self.touch_interval, self.token_hash,
         )  # fmt: skip
         self._row = header + row[HEADER.size :]
         self.transaction.put(self.sid, self._row, db=self.tables.sessions)
 
     def _old_variable(self) -> bytes:
-        row = self._row or b""
-        return row[HEADER.size : HEADER.size + headers.parse(row).variable_length]
+        return (self._row or b"")[HEADER.size : HEADER.size + self._variable_length]
 
     def _store_body(self) -> tuple[bytes, bytes | None, int]:
         """What stands behind the header, what is in chunks, and the length."""
@@ -276,7 +270,8 @@ class Draft:
         raw = self._joined()
         if len(raw) <= INLINE:
             self.flags &= ~CHUNKED
-            self._store_chunks(b"")
+            if self._old_parts:
+                self._store_chunks(b"")
             return raw, None, len(raw)
         self.flags |= CHUNKED
         self._store_chunks(raw)

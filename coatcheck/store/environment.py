@@ -10,9 +10,8 @@ from __future__ import annotations
 import os
 import threading
 import time
-import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
@@ -342,61 +341,3 @@ class Environment:
 
 
 _BUSY: Final = "another writer is at work, and this caller does not wait"
-
-
-_table: dict[tuple[int, int], Environment] = {}
-_table_lock = threading.Lock()
-_all: weakref.WeakSet[Environment] = weakref.WeakSet()
-
-
-def environment_at(home: Path, founder: Founder, clock: Clock) -> Environment:
-    """The environment of this process for a state directory, counted; give it back with ``release``.
-
-    ``founder`` and ``clock`` are used when this process has none yet.
-    """
-    files.prepare_directory(home)
-    status = home.stat()
-    with _table_lock:
-        environment = _table.get((status.st_dev, status.st_ino))
-        if environment is None:
-            environment = Environment(home.resolve(), founder, clock)
-            _table[status.st_dev, status.st_ino] = environment
-            _all.add(environment)
-        environment.users += 1
-        return environment
-
-
-def release(environment: Environment) -> None:
-    """The end of one use; the last one closes."""
-    with _table_lock:
-        environment.users -= 1
-        if environment.users:
-            return
-        for key, value in list(_table.items()):
-            if value is environment:
-                del _table[key]
-    environment.upkeep.stop()
-    environment.close()
-
-
-def _before_fork() -> None:
-    _table_lock.acquire()
-    for environment in list(_all):
-        environment.before_fork()
-
-
-def _after_fork_in_parent() -> None:
-    for environment in list(_all):
-        with suppress(RuntimeError):
-            environment.after_fork_in_parent()
-    _table_lock.release()
-
-
-def _after_fork_in_child() -> None:
-    global _table_lock  # noqa: PLW0603 - the old one may be held by a thread that does not exist here
-    _table_lock = threading.Lock()
-    for environment in list(_all):
-        environment.after_fork_in_child()
-
-
-os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

@@ -91,9 +91,8 @@ def parse(row: bytes) -> Header:
         raise CorruptRecord(msg) from error
 
 
-def parse_variable(row: bytes, header: Header) -> Variable:
-    """The variable part of a row."""
-    length = header.variable_length
+def parse_variable(row: bytes, length: int) -> Variable:
+    """The variable part of a row, of that many bytes."""
     if not length:
         return EMPTY_VARIABLE
     try:
@@ -124,3 +123,8 @@ def deadline(last_seen: int, started: int, idle: int, absolute: int) -> int:
     """The moment at which a session of these ends, microseconds UTC."""
     ends = last_seen + idle if idle else NEVER
     return min(ends, started + absolute) if absolute else ends
+
+
+def deadline_of(header: Header) -> int:
+    """The moment at which a session of this header ends, microseconds UTC."""
+    return deadline(header.last_seen, header.started, header.idle, header.absolute)

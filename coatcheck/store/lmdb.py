@@ -16,7 +16,7 @@ from coatcheck.store.header import OWN_LIFETIMES, lifetimes_in_microseconds
 from coatcheck.store.principal_verbs import PrincipalVerbs
 from coatcheck.store.record import Record
 from coatcheck.store.rotation import RotationVerbs
-from coatcheck.store.tables import DELETED
+from coatcheck.store.tables import DELETED, EXPIRED
 
 if TYPE_CHECKING:
     from coatcheck.changes import AnyChange
@@ -183,5 +183,5 @@ class LmdbStore(RotationVerbs, FlashVerbs, PrincipalVerbs, Administration):
                 return False
             draft = self._open_draft(transaction, entry.sid, row)
             live = now < draft.deadline
-            self._end(draft, DELETED, now, "deleted" if live else "expired")
+            self._end(draft, DELETED if live else EXPIRED, now, "deleted" if live else "expired")
         return live

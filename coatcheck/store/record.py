@@ -22,7 +22,18 @@ if TYPE_CHECKING:
 class Record:
     """A session: data, flashes, and what is known about it. ``repr`` shows neither data nor token."""
 
-    __slots__ = ("_body", "_data", "_header", "_raw_body", "_row", "_sid", "_variable", "ended", "in_grace")
+    __slots__ = (
+        "_body",
+        "_data",
+        "_header",
+        "_raw_body",
+        "_row",
+        "_sid",
+        "_variable",
+        "ended",
+        "expires_at",
+        "in_grace",
+    )
 
     def __init__(
         self, sid: bytes, row: bytes, body: bytes | None = None, *, in_grace: bool = False, ended: bool = False
@@ -31,6 +42,8 @@ class Record:
         self._sid = sid
         self._row = row
         self._header = headers.parse(row)
+        self.expires_at = headers.deadline_of(self._header)
+        """Microseconds UTC; live while now is below it."""
         self._raw_body = body
         self._body: Body | None = None
         self._data: Data | None = None
@@ -64,11 +77,6 @@ class Record:
     def last_seen_at(self) -> int:
         """Microseconds UTC; up to one touch interval old."""
         return self._header.last_seen
-
-    @property
-    def expires_at(self) -> int:
-        """Microseconds UTC; live while now is below it."""
-        return deadline_of(self._header)
 
     @property
     def absolute_expires_at(self) -> int:
@@ -161,7 +169,7 @@ class Record:
 
     def _parts(self) -> headers.Variable:
         if self._variable is None:
-            self._variable = headers.parse_variable(self._row, self._header)
+            self._variable = headers.parse_variable(self._row, self._header.variable_length)
         return self._variable
 
     def __repr__(self) -> str:
@@ -197,11 +205,6 @@ class Data(Mapping[str, Any]):
 
     def __repr__(self) -> str:
         return f"<{len(self)} session keys>"
-
-
-def deadline_of(header: headers.Header) -> int:
-    """The moment at which a session of this header ends, microseconds UTC."""
-    return headers.deadline(header.last_seen, header.started, header.idle, header.absolute)
 
 
 def unpack_flash(packed: bytes) -> FlashMessage:

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+import lmdb
+
 from coatcheck.clock import SECOND
 from coatcheck.errors import BadToken, SessionConflict, SessionMissing, SessionTooLarge
 from coatcheck.store import audit, header, token_table
 from coatcheck.store.base import StoreBase
 from coatcheck.store.draft import Draft, read_chunks
-from coatcheck.store.header import CHUNKED
+from coatcheck.store.header import CHUNKED, FORMAT
+from coatcheck.store.lmdb_errors import translate
 from coatcheck.store.record import Record
-from coatcheck.store.tables import CURRENT, DELETED, Transaction
+from coatcheck.store.tables import CURRENT, DELETED, GRACE, TOKEN, Transaction
 
 if TYPE_CHECKING:
     from coatcheck.store.apply import Step
@@ -74,21 +77,26 @@ class Sessions(StoreBase):
 
     def _look(self, token_hash: bytes, now: int) -> Record | tuple[Any, float | None]:
         environment = self._environment or self._join()
-        with self._read() as transaction:
+        transaction = environment.begin_read()
+        try:
             tables = environment.tables
-            entry = token_table.get(transaction, tables, token_hash)
-            if entry is None:
+            packed = transaction.get(token_hash, db=tables.tokens)
+            if packed is None:
                 return "unknown", None
-            if not entry.leads(now):
-                return token_table.REASONS[entry.state], max(0.0, (now - entry.since) / 1e6)
-            row = transaction.get(entry.sid, db=tables.sessions)
+            sid, state, since, _ = TOKEN.unpack(packed)
+            if state != CURRENT and (state != GRACE or now >= since):
+                return token_table.REASONS[state], max(0.0, (now - since) / 1e6)
+            row = transaction.get(sid, db=tables.sessions)
             if row is None:
                 return "unknown", None
-            row = header.current(row)
-            body = None
-            if row[1] & CHUNKED:
-                body = b"".join(read_chunks(transaction, tables, entry.sid))
-        record = Record(entry.sid, row, body, in_grace=entry.state != CURRENT)
+            if row[0] != FORMAT:
+                row = header.current(row)
+            body = b"".join(read_chunks(transaction, tables, sid)) if row[1] & CHUNKED else None
+        except lmdb.Error as error:
+            raise translate(error, environment.home) from error
+        finally:
+            environment.end_read(transaction)
+        record = Record(sid, row, body, in_grace=state != CURRENT)
         if now >= record.expires_at:
             return "expired", (now - record.expires_at) / 1e6
         return record
