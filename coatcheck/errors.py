@@ -7,9 +7,17 @@ same thing: only the first may cost a browser its cookie.
 
 from __future__ import annotations
 
+import copyreg
+from typing import Any
+
 
 class CoatcheckError(Exception):
     """The root of the tree."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Those below build their text from other arguments than `args`: made again by calling the class, as
+        # exceptions are by default, they would be another error or none, and take a pool of processes down.
+        return copyreg.__newobj__, (type(self), *self.args), vars(self)  # type: ignore[attr-defined]
 
 
 class ConfigurationError(CoatcheckError):
@@ -101,9 +109,6 @@ class UnstorableValue(CoatcheckError, TypeError):
         self.path = path
         self.type_name = type_name
         self.remedy = remedy
-
-    def __reduce__(self) -> tuple[type[UnstorableValue], tuple[str, str, str]]:
-        return type(self), (self.path, self.type_name, self.remedy)
 
 
 class ChangeRefused(CoatcheckError, TypeError):
