@@ -1,0 +1,117 @@
+"""Settings: where they come from, and what is said about wrong ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from coatcheck.errors import ConfigurationError
+from coatcheck.lifetimes import ANONYMOUS, SIGNED_IN
+from coatcheck.settings import Settings
+
+
+def test_defaults() -> None:
+    """Nothing given and nothing in the environment: the documented defaults."""
+    settings = Settings.load(environ={})
+
+    assert settings == Settings()
+    assert settings.home == Path("coatcheck-state")
+    assert settings.lane == "direct"
+    assert settings.secrets is None
+    assert (settings.anonymous, settings.signed_in) == (ANONYMOUS, SIGNED_IN)
+    assert (settings.gate_timeout, settings.ask_timeout) == (2.0, 5.0)
+    assert settings.durability is None
+    assert settings.clock == "system"
+
+
+def test_the_environment_fills_in() -> None:
+    """``COATCHECK_*`` variables set what the arguments leave out; empty ones are as good as none."""
+    environ = {
+        "COATCHECK_HOME": "/var/lib/shop",
+        "COATCHECK_SECRET": "new-secret, old-secret",
+        "COATCHECK_LANE": "actor",
+        "COATCHECK_DURABILITY": "commit",
+        "COATCHECK_PORT": "2929",
+        "COATCHECK_CLOCK": " ",
+    }
+
+    settings = Settings.load(environ=environ)
+
+    assert settings.home == Path("/var/lib/shop")
+    assert settings.secrets == ("new-secret", "old-secret")
+    assert (settings.lane, settings.durability, settings.port) == ("actor", "commit", 2929)
+    assert settings.clock == "system"
+
+
+def test_arguments_come_first() -> None:
+    """What is given overrules the environment; None gives nothing."""
+    environ = {"COATCHECK_HOME": "/env", "COATCHECK_LANE": "actor", "COATCHECK_DURABILITY": "commit"}
+
+    settings = Settings.load("/given", environ, lane="direct", durability=None)
+
+    assert settings.home == Path("/given")
+    assert settings.lane == "direct"
+    assert settings.durability == "commit"
+
+
+def test_the_process_environment_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a mapping the variables of the process count."""
+    monkeypatch.setenv("COATCHECK_HOME", "/from/the/process")
+
+    assert Settings.load().home == Path("/from/the/process")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("lane", "carrier-pigeon"),
+        ("durability", "never"),
+        ("on_principal_limit", "ask"),
+        ("on_conflict", "merge"),
+        ("on_ended", "ignore"),
+        ("map_size", 0),
+        ("map_size", "64G"),
+        ("max_session_bytes", -1),
+        ("max_flashes", 0),
+        ("max_flashes", True),
+        ("gate_timeout", 0),
+        ("ask_timeout", -5),
+        ("pool_size", 0),
+        ("max_sessions_per_principal", -1),
+        ("max_sessions_per_principal", 1.5),
+        ("port", 70_000),
+        ("port", "http"),
+    ],
+)
+def test_a_wrong_value_is_named(name: str, value: Any) -> None:
+    """The error has the setting, the value, and what is allowed."""
+    with pytest.raises(ConfigurationError) as caught:
+        Settings.load(environ={}, **{name: value})
+
+    assert name in str(caught.value)
+    assert repr(value) in str(caught.value)
+    assert "use" in str(caught.value)
+
+
+def test_an_unknown_setting_is_named() -> None:
+    """A misspelt setting is an error that lists those there are."""
+    with pytest.raises(ConfigurationError, match="idel_timeout") as caught:
+        Settings.load(environ={}, idel_timeout=5)
+
+    assert "gate_timeout" in str(caught.value)
+
+
+def test_a_wrong_variable_is_named() -> None:
+    """A port that is no number names the variable it came from."""
+    with pytest.raises(ConfigurationError, match="COATCHECK_PORT"):
+        Settings.load(environ={"COATCHECK_PORT": "http"})
+
+
+def test_repr_shows_no_secret() -> None:
+    """Settings can be logged."""
+    settings = Settings.load(environ={}, secrets=("do-not-show-me",))
+
+    assert "do-not-show-me" not in f"{settings!r} {settings}"
+    assert settings.secrets == ("do-not-show-me",)
