@@ -6,7 +6,7 @@ Two rings, so that an attacker who presents invented tokens cannot push the life
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -57,8 +57,9 @@ def note(
     kind: str,
     sid: bytes = b"",
     principal: str | None = None,
+    *,
     ring: bytes = LIFE,
-    **detail: Any,
+    detail: Mapping[str, Any] | None = None,
 ) -> None:
     """Append an event inside the transaction that did what it tells of."""
     with transaction.cursor(db=tables.audit) as cursor:
@@ -66,7 +67,7 @@ def note(
         found = cursor.prev() if cursor.set_range(bytes((ring[0] + 1,))) else cursor.last()
         if found and cursor.key()[:1] == ring:
             last = _KEY.unpack(cursor.key())[1]
-    transaction.put(_KEY.pack(ring, last + 1), pack([at, kind, sid, principal, detail]), db=tables.audit)
+    transaction.put(_KEY.pack(ring, last + 1), pack([at, kind, sid, principal, dict(detail or {})]), db=tables.audit)
     if last + 1 >= ROOM[ring]:
         transaction.delete(_KEY.pack(ring, last + 1 - ROOM[ring]), db=tables.audit)
 

@@ -11,6 +11,7 @@ from coatcheck.clock import clock_from
 from coatcheck.keyring import Keyring, load_or_create, parse_secrets
 from coatcheck.store import files, policy
 from coatcheck.store.environment import Environment
+from coatcheck.store.refusals import KINDS
 from coatcheck.store.registry import environment_at, release
 from coatcheck.store.room import Room
 from coatcheck.store.tables import Transaction
@@ -108,6 +109,14 @@ class StoreBase:
     def upkeep(self) -> Upkeep:
         """The duties of the store: sweep, sync, readers."""
         return self.environment.upkeep
+
+    def note_refused(self, reason: str, peer: str | None) -> None:
+        """Count a refused token of a peer (an IP address); at most one audit event per peer and minute."""
+        if reason in KINDS:
+            environment = self.environment
+            environment.upkeep.refusals.note(reason, peer)
+            if self._background:
+                environment.upkeep.start()
 
     @contextmanager
     def no_wait(self) -> Iterator[None]:

@@ -82,7 +82,7 @@ class _Batch:
             if done % _LOOK_EVERY == 0 and time.perf_counter() > end:
                 break
         if self.anonymous:
-            audit.note(self.transaction, self.tables, self.now, "expired", count=self.anonymous)
+            audit.note(self.transaction, self.tables, self.now, "expired", detail={"count": self.anonymous})
         return CleanupReport(self.removed, self.refiled, self.forgotten, more=bool(self._due(1)))
 
     def _due(self, limit: int) -> list[tuple[int, int, bytes]]:

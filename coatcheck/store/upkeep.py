@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 from coatcheck.errors import CoatcheckError
 from coatcheck.store.expiry import sweep
 from coatcheck.store.files import DUTY, open_private
+from coatcheck.store.refusals import Refusals
 
 if TYPE_CHECKING:
     from coatcheck.clock import Clock
@@ -42,6 +43,7 @@ class Upkeep:
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
         self._synced = -1
+        self.refusals = Refusals()
 
     # The duty --------------------------------------------------------------------------------------------------
 
@@ -117,6 +119,7 @@ class Upkeep:
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread = None
+        self.refusals.forget()
         if self._descriptor is not None:
             # Closing this copy keeps the lock of the parent; LOCK_UN would take it away.
             os.close(self._descriptor)
@@ -125,12 +128,17 @@ class Upkeep:
     def _run(self) -> None:
         while not self._stop.wait(ROUND):
             try:
+                self.tell()
                 if self.acquire():
                     self.round()
             except CoatcheckError as error:
                 _log.warning("upkeep: %s", error)
             except Exception:  # noqa: BLE001 - the thread must outlive what it does not foresee
                 _log.exception("upkeep failed; it goes on with the next round")
+
+    def tell(self) -> None:
+        """Write what this process has to tell, whoever has the duty: refused tokens."""
+        self.refusals.flush(self._environment, self._clock.now(), ROUND)
 
     def round(self) -> None:
         """One round of all duties."""
