@@ -8,7 +8,6 @@ each other, so all of them are decoded in one call as the elements of one array.
 from __future__ import annotations
 
 import struct
-from itertools import accumulate
 from typing import Any, Final
 
 import msgpack
@@ -61,11 +60,10 @@ class Body:
 
     def packed_values(self) -> dict[str, bytes]:
         """Each key with its packed value, in order."""
-        raw, start = self.raw, self.start
-        ends = accumulate(self.lengths, initial=start)
+        raw, begin = self.raw, self.start
         values = {}
-        begin = next(ends)
-        for key, end in zip(self.keys, ends, strict=True):
+        for key, length in zip(self.keys, self.lengths, strict=True):
+            end = begin + length
             values[key] = raw[begin:end]
             begin = end
         return values
@@ -116,10 +114,8 @@ def join(values: dict[str, bytes], flashes: list[bytes], takes: list[Take]) -> b
     if not (values or flashes or takes):
         return b""
     packed_takes: bytes = msgpack.packb(takes) if takes else b""
-    index: bytes = msgpack.packb(
-        (list(values), [len(value) for value in values.values()], [len(each) for each in flashes], len(packed_takes)),
-        unicode_errors=_SURROGATES,
-    )
+    lengths = (list(values), list(map(len, values.values())), list(map(len, flashes)), len(packed_takes))
+    index: bytes = msgpack.packb(lengths, unicode_errors=_SURROGATES)
     return b"".join((_LENGTH.pack(len(index)), index, *values.values(), *flashes, packed_takes))
 
 

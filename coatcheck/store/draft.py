@@ -80,7 +80,7 @@ class Draft:
         (
             _, self.flags, self._variable_length, self._old_length, self.version, self.created, self.last_seen,
             self.filed, self.started, self.idle, self.absolute, self.touch_interval, self.token_hash,
-        ) = headers.parse(row)  # fmt: skip
+        ) = headers.parse_plain(row)  # fmt: skip
 
     # The variable part -----------------------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ import lmdb
 from coatcheck.errors import StoreUnavailable
 from coatcheck.store import files
 from coatcheck.store.gate import Backoff, GateBusy, SharedGate, WriterGate
-from coatcheck.store.lmdb_errors import translated
+from coatcheck.store.lmdb_errors import translate, translated
 from coatcheck.store.opener import agree_on_namespace
 from coatcheck.store.policy import Policy
 from coatcheck.store.tables import COUNT, Tables, Transaction, open_tables
@@ -75,8 +75,10 @@ class Environment:
             if handle is not None and self._pid == _getpid():
                 try:
                     return cast("Transaction", handle.begin())
-                except BaseException:
+                except BaseException as error:
                     inside.remove(ident)
+                    if isinstance(error, lmdb.Error):
+                        raise translate(error, self.home) from error
                     raise
             inside.remove(ident)
             self.open()
@@ -112,9 +114,11 @@ class Environment:
                 if self._gate.enter():
                     try:
                         return cast("Transaction", handle.begin(write=True))
-                    except BaseException:
+                    except BaseException as error:
                         self._gate.leave()
                         inside.remove(ident)
+                        if isinstance(error, lmdb.Error):
+                            raise translate(error, self.home) from error
                         raise
                 inside.remove(ident)
                 if getattr(self.local, "no_wait", False):

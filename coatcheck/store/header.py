@@ -84,8 +84,13 @@ def current(row: bytes) -> bytes:
 
 def parse(row: bytes) -> Header:
     """The fixed part of a row of the present format."""
+    return Header._make(parse_plain(row))
+
+
+def parse_plain(row: bytes) -> tuple[Any, ...]:
+    """The fixed part as a bare tuple, for those in a hurry."""
     try:
-        return Header._make(HEADER.unpack_from(row))
+        return HEADER.unpack_from(row)
     except struct.error as error:
         msg = f"session record of {len(row)} bytes is cut short: run 'check', then restore a backup"
         raise CorruptRecord(msg) from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from coatcheck.clock import microseconds
 from coatcheck.errors import BadToken, SessionConflict, SessionMissing
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from coatcheck.lifetimes import Lifetimes
     from coatcheck.store.draft import Draft
     from coatcheck.store.record import Record
+
+
+MOST_GRACES: Final = 8
+"""Tokens in grace that one session may have; a further rotation ends the oldest."""
 
 
 class RotationVerbs(PrincipalVerbs):
@@ -135,6 +139,9 @@ class RotationVerbs(PrincipalVerbs):
         if grace:
             token_table.bury(transaction, tables, old_hash, draft.sid, GRACE, now + grace, kept)
             graces.append([old_hash, now + grace])
+            for token_hash, _ in graces[:-MOST_GRACES]:
+                token_table.bury(transaction, tables, token_hash, draft.sid, RETIRED, now, kept)
+            del graces[:-MOST_GRACES]
         else:
             token_table.bury(transaction, tables, old_hash, draft.sid, RETIRED, now, kept)
         draft.variable = draft.variable._replace(graces=graces)

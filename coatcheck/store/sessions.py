@@ -42,19 +42,20 @@ class Sessions(StoreBase):
 
     def _draft(self, transaction: Transaction, token_hash: bytes, now: int) -> tuple[Draft, bool]:
         """The live session of a token, and whether the token is in grace. Raises SessionMissing."""
-        tables = self._tables
-        entry = token_table.get(transaction, tables, token_hash)
-        if entry is None:
+        tables = self.environment.tables
+        packed = transaction.get(token_hash, db=tables.tokens)
+        if packed is None:
             self._miss("unknown")
-        if not entry.leads(now):
-            self._miss(token_table.REASONS[entry.state])
-        row = transaction.get(entry.sid, db=tables.sessions)
+        sid, state, since, _ = TOKEN.unpack(packed)
+        if state != CURRENT and (state != GRACE or now >= since):
+            self._miss(token_table.REASONS[state])
+        row = transaction.get(sid, db=tables.sessions)
         if row is None:
             self._miss("unknown")
-        draft = self._open_draft(transaction, entry.sid, row)
+        draft = self._open_draft(transaction, sid, row)
         if now >= draft.deadline:
             self._miss("expired")
-        return draft, entry.state != CURRENT
+        return draft, state != CURRENT
 
     def _open_draft(self, transaction: Transaction, sid: bytes, row: bytes) -> Draft:
         draft = Draft(transaction, self._tables, sid, header.current(row))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import lmdb
 
-from coatcheck.store.lmdb_errors import translated
+from coatcheck.store.lmdb_errors import translate
 
 if TYPE_CHECKING:
     from coatcheck.store.environment import Environment
@@ -28,8 +28,7 @@ class Read:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
         self._environment.end_read(self._transaction)
         if isinstance(error, lmdb.Error):
-            with translated(self._environment.home):
-                raise error
+            raise translate(error, self._environment.home) from error
 
 
 class Write:
@@ -54,5 +53,4 @@ class Write:
         else:
             self._environment.end_write(self._transaction, commit=False)
         if isinstance(error, lmdb.Error):
-            with translated(self._environment.home):
-                raise error
+            raise translate(error, self._environment.home) from error
