@@ -1,0 +1,123 @@
+"""Coatcheck: the Flask extension."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, Final
+
+import flask
+from flask import got_request_exception
+from werkzeug.exceptions import ServiceUnavailable
+
+from coatcheck.client import SessionClient, connect
+from coatcheck.errors import ConfigurationError, StoreUnavailable
+from coatcheck.flask.interface import CoatcheckSessionInterface
+from coatcheck.flask.session import FlaskSession
+
+if TYPE_CHECKING:
+    from flask import Flask
+    from flask.typing import ResponseReturnValue
+
+RETRY_AFTER: Final = 5
+"""Seconds after which a browser may ask again, in the answer to an outage of the store."""
+
+_PREFIX: Final = "COATCHECK_"
+_COOKIE_OPTIONS: Final = frozenset({"secure", "cookie_name", "no_store"})
+
+
+class Coatcheck:
+    """Keeps the sessions of Flask applications: ``Coatcheck(app)``, or ``Coatcheck()`` and ``init_app(app)``.
+
+    What is given here goes before ``app.config["COATCHECK_..."]``, and that before the environment.
+    """
+
+    def __init__(
+        self,
+        app: Flask | None = None,
+        *,
+        client: SessionClient | None = None,
+        home: str | os.PathLike[str] | None = None,
+        lane: str | None = None,
+        **settings: Any,
+    ) -> None:
+        """``client``: one that exists, instead of ``home``, ``lane`` and the other fields of the settings."""
+        given = {"home": home, "lane": lane, **settings}
+        self._given = {name: value for name, value in given.items() if value is not None}
+        if client is not None and self._given.keys() - _COOKIE_OPTIONS:
+            msg = "Coatcheck takes a client, or the settings for one, not both"
+            raise ConfigurationError(msg)
+        self._client = client
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, app: Flask) -> None:
+        """Make coatcheck the session interface of the application. Opens nothing before the first request.
+
+        Raises ConfigurationError for settings and cookie rules that cannot work.
+        """
+        given = dict(self._given)
+        for option in _COOKIE_OPTIONS & given.keys():
+            app.config[f"{_PREFIX}{option.upper()}"] = given.pop(option)
+        interface = CoatcheckSessionInterface(self._client or connect(**{**_configured(app), **given}))
+        interface.cookie_rules(app)
+        app.session_interface = interface
+        app.extensions["coatcheck"] = interface
+        if StoreUnavailable not in app.error_handler_spec[None][None]:
+            app.register_error_handler(StoreUnavailable, _store_unavailable)
+        app.teardown_request(_tear_down)
+
+    @property
+    def client(self) -> SessionClient:
+        """The client of the current application. Raises RuntimeError outside of one."""
+        interface: CoatcheckSessionInterface = flask.current_app.extensions["coatcheck"]
+        return interface.client
+
+
+def _configured(app: Flask) -> dict[str, Any]:
+    settings = {
+        name[len(_PREFIX) :].lower(): value
+        for name, value in app.config.items()
+        if name.startswith(_PREFIX) and value is not None
+    }
+    for option in _COOKIE_OPTIONS & settings.keys():
+        del settings[option]
+    secret = settings.pop("secret", None)
+    if secret is not None:
+        settings["secrets"] = [secret] if isinstance(secret, (str, bytes)) else secret
+    return settings
+
+
+def _store_unavailable(error: StoreUnavailable) -> ResponseReturnValue | ServiceUnavailable:
+    """Slow or down is not logged out: 503, and the cookie stays as it is."""
+    app = flask.current_app
+    app.logger.error("no session: %s", error)
+    page = ServiceUnavailable(retry_after=RETRY_AFTER)
+    try:
+        return app.handle_http_exception(page)
+    except StoreUnavailable:
+        return page  # the application's own page of errors uses the session
+
+
+def _current_session() -> FlaskSession | None:
+    if not flask.has_request_context():
+        return None
+    current: Any = flask.session
+    session = current._get_current_object()  # noqa: SLF001 - the documented way to what a proxy stands for
+    return session if isinstance(session, FlaskSession) else None
+
+
+def _request_failed(_: Flask, **__: Any) -> None:
+    """Nothing of a request that fails reaches the store; what the error page writes afterwards does."""
+    session = _current_session()
+    if session is not None:
+        session.abandon()
+
+
+def _tear_down(error: BaseException | None) -> None:
+    """A request that something else than an Exception has ended, such as a worker's time limit."""
+    if error is not None and not isinstance(error, Exception):
+        _request_failed(flask.current_app)
+
+
+# For all applications, whichever way they got their session interface.
+got_request_exception.connect(_request_failed)

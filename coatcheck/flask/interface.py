@@ -1,0 +1,203 @@
+"""CoatcheckSessionInterface: how Flask opens and saves its session."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any, Final
+
+import flask
+from flask.sessions import SessionInterface, SessionMixin
+
+from coatcheck import cookies
+from coatcheck.clock import NEVER, SECOND
+from coatcheck.cookies import CookieRules
+from coatcheck.errors import CoatcheckError
+from coatcheck.flask.session import FlaskSession
+from coatcheck.lifetimes import Lifetimes
+from coatcheck.session import open_first
+
+if TYPE_CHECKING:
+    from flask import Flask, Request, Response
+
+    from coatcheck.client import SessionClient
+    from coatcheck.store.record import Record
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+class CoatcheckSessionInterface(SessionInterface):
+    """``app.session_interface = CoatcheckSessionInterface(client)``; :class:`Coatcheck` does that and the rest."""
+
+    session_class = FlaskSession
+
+    def __init__(self, client: SessionClient) -> None:
+        """``client`` may be shared by several applications."""
+        self.client = client
+
+    # What the cookie looks like: Flask's getters, to be overridden as with any session interface. --------------
+
+    def get_cookie_name(self, app: Flask) -> str:
+        """``SESSION_COOKIE_NAME``; ``COATCHECK_COOKIE_NAME``; else as :func:`coatcheck.cookies.default_name` says."""
+        config = app.config
+        name: str = config["SESSION_COOKIE_NAME"]
+        if name != app.default_config["SESSION_COOKIE_NAME"]:
+            return name
+        return config.get("COATCHECK_COOKIE_NAME") or cookies.default_name(
+            secure=self.get_cookie_secure(app), domain=self.get_cookie_domain(app), path=self.get_cookie_path(app)
+        )
+
+    def get_cookie_secure(self, app: Flask) -> bool:
+        """True, unless ``COATCHECK_SECURE`` is False. Flask's own setting is False by default, so only True counts."""
+        return bool(app.config["SESSION_COOKIE_SECURE"] or app.config.get("COATCHECK_SECURE", True))
+
+    def get_cookie_samesite(self, app: Flask) -> str | None:
+        """``SESSION_COOKIE_SAMESITE``; Lax where that is not set."""
+        return app.config["SESSION_COOKIE_SAMESITE"] or "Lax"
+
+    def get_cookie_partitioned(self, app: Flask) -> bool:
+        """``SESSION_COOKIE_PARTITIONED``, which Flask has since 3.1."""
+        return bool(app.config.get("SESSION_COOKIE_PARTITIONED", False))
+
+    def cookie_rules(self, app: Flask) -> CookieRules:
+        """What the getters say, checked. Raises ConfigurationError for a cookie that browsers would refuse."""
+        return CookieRules(
+            name=self.get_cookie_name(app),
+            secure=self.get_cookie_secure(app),
+            httponly=self.get_cookie_httponly(app),
+            samesite=self.get_cookie_samesite(app),
+            domain=self.get_cookie_domain(app),
+            path=self.get_cookie_path(app),
+            partitioned=self.get_cookie_partitioned(app),
+        )
+
+    def get_expiration_time(self, app: Flask, session: SessionMixin) -> datetime | None:  # noqa: ARG002 - as Flask's
+        """When a permanent session ends however much it is used, so that use need not send the cookie again."""
+        if not isinstance(session, FlaskSession) or not session.is_permanent():
+            return None
+        ends = session.absolute_expires_at
+        longest = self.client.clock.now() + cookies.LONGEST * SECOND
+        return _EPOCH + timedelta(microseconds=min(NEVER if ends is None else ends, longest))
+
+    def should_set_cookie(self, app: Flask, session: SessionMixin) -> bool:
+        """Whether to send a cookie whose token has not changed: to refresh it, or because it lives otherwise now.
+
+        Flask refreshes the cookie of a permanent session with each response (``SESSION_REFRESH_EACH_REQUEST``).
+        """
+        assert isinstance(session, FlaskSession)
+        if session.lives_otherwise:
+            return True
+        return session.is_permanent() and bool(app.config["SESSION_REFRESH_EACH_REQUEST"])
+
+    def lifetimes_of(self, record: Record | None, *, signed_in: bool) -> Lifetimes | None:
+        """The lifetimes that ``PERMANENT_SESSION_LIFETIME`` asks for; None where the application did not set it.
+
+        It is the idle lifetime, and the absolute one too when it is longer than that. A login leaves lifetimes
+        alone that were chosen for this very session.
+        """
+        app = flask.current_app
+        lifetime: timedelta = app.permanent_session_lifetime
+        if lifetime == _as_timedelta(app.default_config["PERMANENT_SESSION_LIFETIME"]):
+            return None
+        settings = self.client.settings
+        usual = _stretched(settings.anonymous, lifetime)
+        if record is not None and (record.lifetimes.idle, record.lifetimes.absolute) != (usual.idle, usual.absolute):
+            return None
+        return _stretched(settings.signed_in if signed_in else settings.anonymous, lifetime)
+
+    # Opening and saving ----------------------------------------------------------------------------------------
+
+    def open_session(self, app: Flask, request: Request) -> FlaskSession:
+        """The session of the request; on the direct lane with its data, which counts as no use."""
+        tokens = cookies.presented(request.environ.get("HTTP_COOKIE"), self.get_cookie_name(app))
+        client = self.client
+        if len(tokens) > 1:
+            return open_first(lambda token: self.session_class(self, client, token, request), tokens)
+        session = self.session_class(self, client, tokens[0] if tokens else None, request)
+        if client.direct:
+            session.load()
+        return session
+
+    def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
+        """Commit, then tell the browser. Flashes that a response of 500 or above has taken are given back."""
+        assert isinstance(session, FlaskSession)
+        if response.status_code >= 500:
+            session.give_back()
+        try:
+            session.commit()
+        except CoatcheckError as error:
+            session.abandon()
+            _answer_instead(app, session, response, error)
+            varies = session.accessed
+        else:
+            varies = self._send_cookie(app, session, response)
+            session.seal()
+        if varies:
+            _vary_by_cookie(response)
+
+    def _send_cookie(self, app: Flask, session: FlaskSession, response: Response) -> bool:
+        accessed = session.accessed
+        action = session.cookie
+        if action == "leave" and session.is_stored and self.should_set_cookie(app, session) and session.owns_token():
+            action = "set"
+        if action == "leave":
+            return accessed
+        rules = self.cookie_rules(app)
+        if action == "set" and session.token is not None:
+            header = rules.header(session.token, self._max_age(app, session))
+        else:
+            header = rules.removal()
+        response.headers.add("Set-Cookie", header)
+        if app.config.get("COATCHECK_NO_STORE"):
+            response.headers["Cache-Control"] = "no-store"
+        return True
+
+    def _max_age(self, app: Flask, session: FlaskSession) -> int | None:
+        expires = self.get_expiration_time(app, session)
+        if expires is None:
+            return None
+        return math.ceil(expires.timestamp() - self.client.clock.now() / SECOND)
+
+    def regenerate(self, session: FlaskSession) -> None:
+        """A new token for the same session, as Flask-Session has it."""
+        session.rotate()
+
+
+def _as_timedelta(value: timedelta | float) -> timedelta:
+    return value if isinstance(value, timedelta) else timedelta(seconds=value)
+
+
+def _stretched(lifetimes: Lifetimes, lifetime: timedelta) -> Lifetimes:
+    seconds = lifetime.total_seconds()
+    absolute = lifetimes.absolute
+    return replace(
+        lifetimes,
+        idle=seconds,
+        absolute=None if absolute is None else max(absolute, seconds),
+        touch_interval=None,
+    )
+
+
+def _vary_by_cookie(response: Response) -> None:
+    if "Vary" in response.headers:
+        response.vary.add("Cookie")
+    else:
+        response.headers["Vary"] = "Cookie"
+
+
+def _answer_instead(app: Flask, session: FlaskSession, response: Response, error: CoatcheckError) -> None:
+    """Nothing was stored, so the response, which says otherwise, must not leave: let the error handlers answer.
+
+    Raises the error when there is no handler for it, and outside a request, as in the test client's
+    ``session_transaction``.
+    """
+    current: Any = flask.session
+    if current._get_current_object() is not session:  # noqa: SLF001 - the documented way to what a proxy stands for
+        raise error
+    instead = app.make_response(app.handle_user_exception(error))
+    close = getattr(response.response, "close", None)
+    if close is not None:
+        close()
+    response.response, response.direct_passthrough = instead.response, instead.direct_passthrough
+    response.status, response.headers = instead.status, instead.headers

@@ -1,0 +1,191 @@
+"""FlaskSession: a session as Flask knows it, whose key ``_flashes`` is the mailbox."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from flask.sessions import SessionMixin
+
+from coatcheck.flashes import FlashMessage
+from coatcheck.session import Session
+
+if TYPE_CHECKING:
+    from flask import Request
+
+    from coatcheck.client import SessionClient
+    from coatcheck.flask.interface import CoatcheckSessionInterface
+    from coatcheck.lifetimes import Lifetimes
+    from coatcheck.tracking import Login
+
+FLASHES: Final = "_flashes"
+"""The key under which ``flask.flash`` and ``get_flashed_messages`` look for their list."""
+
+PERMANENT: Final = "_permanent"
+"""The key behind ``session.permanent``."""
+
+_LONGEST_AGENT: Final = 400
+
+Pair = tuple[str, Any]
+
+
+class FlaskSession(Session, SessionMixin):  # type: ignore[override]
+    """``flask.session``.
+
+    The key ``_flashes`` is not data but the mailbox: ``get`` returns a fresh list of (category, message); assigning
+    a list that begins with what ``get`` returned appends the rest, any other list replaces all; ``in`` looks; ``pop``
+    and ``del`` take. So parallel requests lose no flash and show none twice.
+    """
+
+    __slots__ = ("_held", "_interface", "_request", "_seen", "lives_otherwise")
+
+    def __init__(
+        self, interface: CoatcheckSessionInterface, client: SessionClient, token: str | None, request: Request
+    ) -> None:
+        """Made by the session interface."""
+        Session.__init__(self, client, token, peer=request.remote_addr)
+        self._interface = interface
+        self._request = request
+        self._seen: list[Pair] | None = None
+        self._held: list[Pair] | None = None
+        self.lives_otherwise = False
+        """Whether a commit of this request changed how long the cookie lives."""
+
+    # The mailbox -----------------------------------------------------------------------------------------------
+
+    def _look(self) -> list[Pair]:
+        self._keep_held()
+        self._seen = [(flash.level, flash.message) for flash in self.flashes()]
+        return list(self._seen)
+
+    def _assign(self, pairs: Iterable[Any]) -> None:
+        try:
+            assigned: list[Pair] = [(category, message) for category, message in pairs]
+        except (TypeError, ValueError) as error:
+            msg = f"session[{FLASHES!r}] is the mailbox of flashes: it takes a list of (category, message)"
+            raise TypeError(msg) from error
+        seen = self._seen
+        pending = self._changes()
+        if seen is not None and assigned[: len(seen)] == seen:
+            new = assigned[len(seen) :]
+        else:
+            new = assigned
+            pending.flashes.clear()
+            pending.flashes_replaced = True
+        pending.flashes += [FlashMessage(category, message) for category, message in new]
+        self._seen, self._held = assigned, None
+
+    def _keep_held(self) -> None:
+        """Flashes appended to a list that ``[]`` or ``setdefault`` handed out, as Flask's older idiom does."""
+        held, self._held = self._held, None
+        if held is not None and held != self._seen:
+            self._assign(held)
+
+    def _take(self) -> list[Pair]:
+        self._keep_held()
+        self._seen = None
+        return [(flash.level, flash.message) for flash in self.take_flashes()]
+
+    def __getitem__(self, key: str) -> Any:
+        if key != FLASHES:
+            return Session.__getitem__(self, key)
+        found = self._look()
+        if not found:
+            raise KeyError(key)
+        self._held = found
+        return found
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The value of a key; for ``_flashes`` a fresh list of (category, message)."""
+        if key != FLASHES:
+            return Session.get(self, key, default)
+        return self._look() or default
+
+    def __contains__(self, key: object) -> bool:
+        if key != FLASHES:
+            return Session.__contains__(self, key)
+        self._keep_held()
+        return bool(self.flashes())
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        if key != FLASHES:
+            Session.__setitem__(self, key, value)
+        else:
+            self._assign(value)
+
+    def __delitem__(self, key: str) -> None:
+        if key != FLASHES:
+            Session.__delitem__(self, key)
+        else:
+            self.pop(key)
+
+    def setdefault(self, key: str, default: Any = None) -> Any:
+        """The value of a key, which gets the default when it is missing."""
+        if key != FLASHES:
+            return Session.setdefault(self, key, default)
+        if key not in self and default:
+            self._assign(default)
+        self._held = self._look()
+        return self._held
+
+    def pop(self, key: str, *default: Any) -> Any:
+        """Remove a key and return its value; ``_flashes`` takes what is in the mailbox now."""
+        if key != FLASHES:
+            return Session.pop(self, key, *default)
+        if key in self:
+            return self._take()  # another request may have taken them first: then the list is empty
+        if default:
+            return default[0]
+        raise KeyError(key)
+
+    def clear(self) -> None:
+        """Remove everything, flashes included.
+
+        Applications sign users out with it, so it ends a session that is bound to a principal.
+        """
+        self._seen = self._held = None
+        if self.principal is not None:
+            self.logout()
+            return
+        Session.clear(self)
+        pending = self._changes()
+        pending.flashes.clear()
+        pending.flashes_replaced = self._record is not None
+
+    # What Flask wants to know ----------------------------------------------------------------------------------
+
+    @property
+    def permanent(self) -> bool:
+        """Whether the cookie outlives the browser."""
+        self._reads()
+        return self.is_permanent()
+
+    @permanent.setter
+    def permanent(self, value: bool) -> None:
+        # Applications set this in every request: only a change is one.
+        if self.permanent != bool(value):
+            self[PERMANENT] = bool(value)
+
+    def is_permanent(self) -> bool:
+        """The same without counting as a use."""
+        return bool(dict.get(self, PERMANENT, False))
+
+    def commit(self) -> str | None:
+        """Apply everything, in one transaction; see :meth:`coatcheck.Session.commit`."""
+        self._keep_held()
+        self._seen = None
+        pending = self._pending
+        changed = pending is not None and (PERMANENT in pending.keys or pending.lifetimes is not None)
+        token = Session.commit(self)
+        self.lives_otherwise |= changed
+        return token
+
+    def _is_worth_keeping(self, data: Mapping[str, Any]) -> bool:
+        return any(key != PERMANENT for key in data)
+
+    def _usual_lifetimes(self, login: Login | None) -> Lifetimes | None:
+        return self._interface.lifetimes_of(self._record, signed_in=login is not None)
+
+    def _meta_of(self, login: Login) -> Mapping[str, Any]:
+        agent = self._request.environ.get("HTTP_USER_AGENT", "")[:_LONGEST_AGENT]
+        return {"ip": self.peer, "user_agent": agent, **(login.meta or {})}
