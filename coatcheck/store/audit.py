@@ -6,7 +6,7 @@ Two rings, so that an attacker who presents invented tokens cannot push the life
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,6 +23,9 @@ REFUSED: Final = b"R"
 
 ROOM: Final = {LIFE: 100_000, REFUSED: 10_000}
 """Events a ring holds before the oldest fall out."""
+
+Row = tuple[int, str, bytes, "str | None", dict[str, Any]]
+"""When (microseconds UTC), kind, sid, principal, detail."""
 
 _KEY: Final = struct.Struct(">cQ")
 
@@ -62,14 +65,21 @@ def note(
     detail: Mapping[str, Any] | None = None,
 ) -> None:
     """Append an event inside the transaction that did what it tells of."""
+    note_all(transaction, tables, [(at, kind, sid, principal, dict(detail or {}))], ring)
+
+
+def note_all(transaction: Transaction, tables: Tables, rows: Iterable[Row], ring: bytes = LIFE) -> None:
+    """Append events, in order."""
     with transaction.cursor(db=tables.audit) as cursor:
-        last = -1
+        number = 0
         found = cursor.prev() if cursor.set_range(bytes((ring[0] + 1,))) else cursor.last()
         if found and cursor.key()[:1] == ring:
-            last = _KEY.unpack(cursor.key())[1]
-    transaction.put(_KEY.pack(ring, last + 1), pack([at, kind, sid, principal, dict(detail or {})]), db=tables.audit)
-    if last + 1 >= ROOM[ring]:
-        transaction.delete(_KEY.pack(ring, last + 1 - ROOM[ring]), db=tables.audit)
+            number = _KEY.unpack(cursor.key())[1] + 1
+    for row in rows:
+        transaction.put(_KEY.pack(ring, number), pack(list(row)), db=tables.audit)
+        if number >= ROOM[ring]:
+            transaction.delete(_KEY.pack(ring, number - ROOM[ring]), db=tables.audit)
+        number += 1
 
 
 def events(

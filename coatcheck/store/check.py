@@ -34,14 +34,15 @@ class _Check:
         self.transaction, self.tables, self.keyring = transaction, tables, keyring
         self.problems: list[Problem] = []
         self.sessions = self.entries = 0
+        self.left_behind: set[bytes] = set()
 
     def run(self) -> CheckReport:
         for key, row in self._rows(self.tables.sessions):
             self.sessions += 1
             self._guarded("sessions", key, self._session, key, row)
         for step, table in (
-            (self._token, self.tables.tokens),
             (self._due, self.tables.expiry),
+            (self._token, self.tables.tokens),
             (self._member, self.tables.principals),
             (self._chunk, self.tables.bodies),
         ):
@@ -67,14 +68,18 @@ class _Check:
         entry = token_table.get(self.transaction, self.tables, fixed.token_hash)
         self._see(
             entry is not None and entry.sid == sid and entry.state == CURRENT,
-            "session-without-token", sid, "a current token that leads to it",
-        )  # fmt: skip
+            "session-without-token",
+            sid,
+            "a current token that leads to it",
+        )
         for token_hash, until in variable.graces:
             grace = token_table.get(self.transaction, self.tables, token_hash)
             self._see(
                 grace is not None and grace.sid == sid and grace.state == GRACE and grace.since == until,
-                "grace-without-token", sid, "a token in grace that leads to it",
-            )  # fmt: skip
+                "grace-without-token",
+                sid,
+                "a token in grace that leads to it",
+            )
         self._principal(sid, fixed, variable)
 
     def _principal(self, sid: bytes, fixed: Header, variable: header.Variable) -> None:
@@ -83,8 +88,10 @@ class _Check:
             return
         self._see(
             variable.principal_hash in self.keyring.principal_hashes(variable.principal),
-            "principal-under-unknown-secret", sid, "the hash of its principal",
-        )  # fmt: skip
+            "principal-under-unknown-secret",
+            sid,
+            "the hash of its principal",
+        )
         with self.transaction.cursor(db=self.tables.principals) as cursor:
             listed = cursor.set_key_dup(variable.principal_hash or b"", MEMBER.pack(fixed.created, sid))
         self._see(listed, "session-without-principal-entry", sid, "an entry in the index by principal")
@@ -94,9 +101,11 @@ class _Check:
         if entry.state == CURRENT:
             fixed = self._header(entry.sid)
             self._see(
-                fixed is not None and fixed.token_hash == token_hash,
-                "token-without-session", token_hash, "a session whose token it is",
-            )  # fmt: skip
+                fixed.token_hash == token_hash if fixed else token_hash in self.left_behind,
+                "token-without-session",
+                token_hash,
+                "a session whose token it is, or an entry when to forget it",
+            )
             return
         due = EXPIRY.pack(entry.kept, TOKEN_DUE, token_hash)
         self._see(self._has(due, self.tables.expiry), "token-without-expiry", token_hash, "an entry when to forget it")
@@ -107,14 +116,21 @@ class _Check:
             fixed = self._header(identity)
             self._see(
                 fixed is not None and fixed.filed == when,
-                "expiry-without-session", identity, "a session filed at this time",
-            )  # fmt: skip
+                "expiry-without-session",
+                identity,
+                "a session filed at this time",
+            )
             return
         entry = token_table.get(self.transaction, self.tables, identity)
+        if entry is not None and entry.state == CURRENT and self._header(entry.sid) is None:
+            self.left_behind.add(identity)
+            return
         self._see(
             kind == TOKEN_DUE and entry is not None and entry.kept == when,
-            "expiry-without-token", identity, "a token kept until this time",
-        )  # fmt: skip
+            "expiry-without-token",
+            identity,
+            "a token kept until this time",
+        )
 
     def _member(self, principal_hash: bytes, value: bytes) -> None:
         created, sid = MEMBER.unpack(value)
@@ -122,20 +138,27 @@ class _Check:
         fixed = None if row is None else header.parse(header.current(row))
         variable = None if row is None or fixed is None else header.parse_variable(row, fixed.variable_length)
         self._see(
-            fixed is not None and variable is not None and fixed.created == created
+            fixed is not None
+            and variable is not None
+            and fixed.created == created
             and variable.principal_hash == principal_hash,
-            "principal-entry-without-session", sid, "a session of that principal, created then",
-        )  # fmt: skip
+            "principal-entry-without-session",
+            sid,
+            "a session of that principal, created then",
+        )
 
     def _chunk(self, key: bytes, value: bytes) -> None:
         fixed = self._header(key[:16])
         number = int.from_bytes(key[16:], "big")
         size = self.transaction.stat(self.tables.bodies)["psize"] - 16
         self._see(
-            fixed is not None and bool(fixed.flags & CHUNKED)
+            fixed is not None
+            and bool(fixed.flags & CHUNKED)
             and len(value) == min(size, fixed.body_length - number * size),
-            "chunk-without-session", key[:16], "a session with a body of that length",
-        )  # fmt: skip
+            "chunk-without-session",
+            key[:16],
+            "a session with a body of that length",
+        )
 
     # Small things ----------------------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from coatcheck.store import audit, header, token_table
 from coatcheck.store.clock_guard import agrees
 from coatcheck.store.contract import CleanupReport
 from coatcheck.store.draft import Draft
-from coatcheck.store.tables import EXPIRED, EXPIRY, SESSION_DUE, TOKEN_DUE, Tables, Transaction
+from coatcheck.store.tables import CURRENT, EXPIRY, SESSION_DUE, TOKEN_DUE, Tables, Transaction
 from coatcheck.store.transactions import Write
 
 if TYPE_CHECKING:
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 BATCH_SECONDS: Final = 0.002
 """Time in the gate after which a batch ends."""
+
+WORK_SECONDS: Final = 0.001
+"""The part of it before the commit."""
 
 _LOOK_EVERY: Final = 8
 
@@ -35,9 +38,8 @@ def sweep_batch(environment: Environment, clock: Clock, limit: int, timeout: flo
         now = clock.now()
         if not agrees(transaction, environment.tables, now, clock.boottime()):
             return CleanupReport(held=True)
-        batch = _Batch(transaction, environment.tables, now)
-        report = batch.run(limit, started + BATCH_SECONDS)
-        return replace(report, seconds=time.perf_counter() - started)
+        report = _Batch(transaction, environment.tables, now).run(limit, started + WORK_SECONDS)
+    return replace(report, seconds=time.perf_counter() - started)
 
 
 def sweep(
@@ -66,66 +68,73 @@ def sweep(
 
 
 class _Batch:
+    """The work of one batch.
+
+    A mass expiry touches pages all over the file, and each touched page is copied. So the tokens of what expires are
+    left where they are, without a session, and only filed to be forgotten later, when many go at once.
+    """
+
     def __init__(self, transaction: Transaction, tables: Tables, now: int) -> None:
         self.transaction, self.tables, self.now = transaction, tables, now
+        self.kept = now + token_table.EXPIRED_KEPT
         self.removed = self.refiled = self.forgotten = self.anonymous = 0
+        self.events: list[audit.Row] = []
+        self.filed: list[bytes] = []
 
     def run(self, limit: int, end: float) -> CleanupReport:
         """Work on entries that are due, oldest first."""
-        entries = self._due(limit)
-        done = 0
-        for done, (when, kind, identity) in enumerate(entries, 1):
-            if kind == SESSION_DUE:
-                self._session(when, identity)
-            else:
-                self._token(when, identity)
-            if done % _LOOK_EVERY == 0 and time.perf_counter() > end:
-                break
-        if self.anonymous:
-            audit.note(self.transaction, self.tables, self.now, "expired", detail={"count": self.anonymous})
-        return CleanupReport(self.removed, self.refiled, self.forgotten, more=bool(self._due(1)))
-
-    def _due(self, limit: int) -> list[tuple[int, int, bytes]]:
-        entries: list[tuple[int, int, bytes]] = []
+        more, done = False, 0
         with self.transaction.cursor(db=self.tables.expiry) as cursor:
-            more = cursor.first()
-            while more and len(entries) < min(limit, 400):
+            while cursor.first():
                 when, kind, identity = EXPIRY.unpack(cursor.key())
                 if when > self.now:
                     break
-                entries.append((when, kind, identity))
-                more = cursor.next()
-        return entries
+                if done >= limit or (done % _LOOK_EVERY == 0 and done and time.perf_counter() > end):
+                    more = True
+                    break
+                cursor.delete()
+                done += 1
+                if kind == SESSION_DUE:
+                    self._session(identity)
+                else:
+                    self._token(identity)
+        for key in self.filed:
+            self.transaction.put(key, b"", db=self.tables.expiry)
+        if self.anonymous:
+            self.events.append((self.now, "expired", b"", None, {"count": self.anonymous}))
+        if self.events:
+            audit.note_all(self.transaction, self.tables, self.events)
+        return CleanupReport(self.removed, self.refiled, self.forgotten, more=more)
 
-    def _session(self, when: int, sid: bytes) -> None:
+    def _session(self, sid: bytes) -> None:
         transaction, tables = self.transaction, self.tables
         row = transaction.get(sid, db=tables.sessions)
         if row is None:
-            transaction.delete(EXPIRY.pack(when, SESSION_DUE, sid), db=tables.expiry)
             return
         draft = Draft(transaction, tables, sid, header.current(row))
-        if self.now < draft.deadline:
-            transaction.delete(EXPIRY.pack(when, SESSION_DUE, sid), db=tables.expiry)
-            draft.filed = draft.deadline
-            transaction.put(EXPIRY.pack(draft.filed, SESSION_DUE, sid), b"", db=tables.expiry)
+        deadline = draft.deadline
+        if self.now < deadline:
+            draft.filed = deadline
             draft.store_header()
+            self.filed.append(EXPIRY.pack(deadline, SESSION_DUE, sid))
             self.refiled += 1
             return
-        variable = draft.variable
-        kept = self.now + token_table.EXPIRED_KEPT
-        for token_hash in (draft.token_hash, *(each[0] for each in variable.graces)):
-            token_table.bury(transaction, tables, token_hash, sid, EXPIRED, self.now, kept)
-        draft.delete()
+        transaction.delete(sid, db=tables.sessions)
+        self.filed.append(EXPIRY.pack(self.kept, TOKEN_DUE, draft.token_hash))
         self.removed += 1
-        if variable.principal is None:
+        principal = draft.delete_parts()
+        if principal is None:
             self.anonymous += 1
         else:
-            audit.note(transaction, tables, self.now, "expired", sid, variable.principal)
+            self.events.append((self.now, "expired", sid, principal, {}))
 
-    def _token(self, when: int, token_hash: bytes) -> None:
+    def _token(self, token_hash: bytes) -> None:
         transaction, tables = self.transaction, self.tables
-        transaction.delete(EXPIRY.pack(when, TOKEN_DUE, token_hash), db=tables.expiry)
         row = token_table.get(transaction, tables, token_hash)
-        if row is not None and row.kept and row.kept <= self.now:
+        if row is None:
+            return
+        # A current token was left behind by a sweep; it goes with its session, not with a time.
+        swept = row.state == CURRENT and transaction.get(row.sid, db=tables.sessions) is None
+        if swept or (row.state != CURRENT and row.kept <= self.now):
             transaction.delete(token_hash, db=tables.tokens)
             self.forgotten += 1

@@ -51,7 +51,7 @@ class Sessions(StoreBase):
             self._miss(token_table.REASONS[state])
         row = transaction.get(sid, db=tables.sessions)
         if row is None:
-            self._miss("unknown")
+            self._miss("expired" if state == CURRENT else "retired")
         draft = self._open_draft(transaction, sid, row)
         if now >= draft.deadline:
             self._miss("expired")
@@ -89,7 +89,8 @@ class Sessions(StoreBase):
                 return token_table.REASONS[state], max(0.0, (now - since) / 1e6)
             row = transaction.get(sid, db=tables.sessions)
             if row is None:
-                return "unknown", None
+                # Its session has been swept; every other end is written into the row of the token.
+                return "expired" if state == CURRENT else "retired", None
             if row[0] != FORMAT:
                 row = header.current(row)
             body = b"".join(read_chunks(transaction, tables, sid)) if row[1] & CHUNKED else None

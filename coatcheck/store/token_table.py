@@ -29,7 +29,7 @@ EXPIRED_KEPT: Final = 3600 * SECOND
 """How long the token of a swept session is remembered, in microseconds."""
 
 REASONS: Final[dict[int, Reason]] = {
-    CURRENT: "unknown",
+    CURRENT: "expired",
     GRACE: "retired",
     RETIRED: "retired",
     DELETED: "deleted",
