@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from coatcheck.errors import ConfigurationError, StoreUnavailable
 from coatcheck.store import files
 from coatcheck.store.lmdb_errors import translated
+from coatcheck.store.synced import SYNCED
 
 if TYPE_CHECKING:
     from coatcheck.store.environment import Environment
@@ -67,6 +68,9 @@ def compact(environment: Environment) -> tuple[int, int]:
     with environment.alone(ALONE_WITHIN):
         temporary.unlink(missing_ok=True)
         environment.copy_closed(temporary)
+        # The old sync point must not lead into the new file; the old file was synced for the copy.
+        (home / SYNCED).unlink(missing_ok=True)
+        files.sync_directory(home)
         temporary.rename(home / files.DATA)
         # The old lock file speaks of pages that are elsewhere now.
         (home / "lock.mdb").unlink(missing_ok=True)

@@ -75,6 +75,7 @@ class StoreBase:
             return policy.settle(transaction, tables, settings, fingerprints)
 
         environment = environment_at(settings.home, founder, self.clock)
+        environment.upkeep.background |= self._background
         try:
             environment.open()
             # Where this process had it open already, somebody else was the founder: compare.

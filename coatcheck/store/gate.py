@@ -136,19 +136,19 @@ class SharedGate:
             except BlockingIOError:
                 if backoff.wait():
                     continue
-                pids = ", ".join(map(str, holders(self._path))) or "unknown"
+                pids = ", ".join(map(str, holders(self._path) or ())) or "unknown"
                 msg = f"{self._path.parent} is in use by process {pids}: stop it and try again"
                 raise StoreUnavailable(msg) from None
             return
 
 
-def holders(path: Path) -> list[int]:
-    """The processes that hold a file lock on this file, as the kernel lists them (Linux)."""
+def holders(path: Path) -> list[int] | None:
+    """The other processes that hold a file lock on this file; None where the kernel does not list them."""
     try:
         inode = path.stat().st_ino
         lines = Path("/proc/locks").read_text(encoding="ascii").splitlines()
     except OSError:
-        return []
+        return None
     pids = set()
     for line in lines:
         fields = line.replace("->", "").split()

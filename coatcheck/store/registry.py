@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from coatcheck.store import files
-from coatcheck.store.environment import Environment, Founder
+from coatcheck.store.environment import Environment
+from coatcheck.store.handle import Founder
 
 if TYPE_CHECKING:
     from coatcheck.clock import Clock
@@ -43,11 +44,18 @@ def release(environment: Environment) -> None:
         environment.users -= 1
         if environment.users:
             return
-        for key, value in list(_table.items()):
-            if value is environment:
-                del _table[key]
     environment.upkeep.stop()
-    environment.close()
+    if environment.close():
+        _forget(environment)
+    else:
+        environment.upkeep.linger(lambda: _forget(environment))
+
+
+def _forget(environment: Environment) -> None:
+    with _table_lock:
+        for key, value in list(_table.items()):
+            if value is environment and not environment.users:
+                del _table[key]
 
 
 def _before_fork() -> None:

@@ -12,6 +12,8 @@ import fcntl
 import logging
 import os
 import threading
+from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from coatcheck.errors import CoatcheckError
@@ -42,7 +44,9 @@ class Upkeep:
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
-        self._synced = -1
+        self._closed: Callable[[], None] | None = None
+        self.background = False
+        """Whether this process may have the thread."""
         self.refusals = Refusals()
 
     # The duty --------------------------------------------------------------------------------------------------
@@ -57,6 +61,8 @@ class Upkeep:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 os.close(descriptor)
+                # Whoever has the duty makes the sync points; an old pin would only keep pages from being used again.
+                self._environment.sync_points.drop_if_superseded()
                 return False
             self._descriptor = descriptor
             return True
@@ -71,21 +77,23 @@ class Upkeep:
     # What it consists of ---------------------------------------------------------------------------------------
 
     def sync(self) -> bool:
-        """Force what was committed since the last sync, by any process, onto the disk; whether there was any."""
+        """Force what was committed, by any process, onto the disk; whether there was anything new."""
         environment = self._environment
+        if environment.policy.durability == "second":
+            return environment.sync_point()
         handle = environment.outside_transactions()
         try:
-            last = handle.info()["last_txnid"]
-            if last == self._synced:
-                return False
             handle.sync(True)
         finally:
             environment.leave()
-        self._synced = last
         return True
 
     def reader_check(self) -> int:
-        """Free the slots of readers that died; how many."""
+        """Free the slots of readers that died; how many.
+
+        A slot may be all that holds the last sync point, so a later one is made first.
+        """
+        self.sync()
         handle = self._environment.outside_transactions()
         try:
             dead: int = handle.reader_check()
@@ -105,13 +113,26 @@ class Upkeep:
                     self._thread.start()
                     atexit.register(self.stop)
 
+    def watch(self) -> None:
+        """Start the thread, where this process may have one: it pins a sync point."""
+        if self.background:
+            self.start()
+
+    def linger(self, closed: Callable[[], None]) -> None:
+        """Nobody uses the store here any more, but its pin is still needed: close as soon as it is not."""
+        self._closed = closed
+        self.start()
+
     def stop(self) -> None:
-        """End the thread, if there is one, and leave the duty."""
+        """End the thread, if there is one; sync what was written, and leave the duty."""
         self._stop.set()
         thread, self._thread = self._thread, None
         if thread is not None and thread is not threading.current_thread():
             thread.join(_STOP_WITHIN)
             atexit.unregister(self.stop)
+            with suppress(CoatcheckError):
+                if self.acquire():
+                    self.sync()
         self.release()
 
     def forget(self) -> None:
@@ -128,6 +149,8 @@ class Upkeep:
     def _run(self) -> None:
         while not self._stop.wait(ROUND):
             try:
+                if self._left():
+                    return
                 self.tell()
                 if self.acquire():
                     self.round()
@@ -136,6 +159,20 @@ class Upkeep:
             except Exception:  # noqa: BLE001 - the thread must outlive what it does not foresee
                 _log.exception("upkeep failed; it goes on with the next round")
 
+    def _left(self) -> bool:
+        """Whether the last user of the store has gone and it could be closed."""
+        environment = self._environment
+        if environment.users or self._closed is None:
+            return False
+        self.release()
+        environment.sync_points.drop_if_superseded()
+        if environment.close():
+            self._thread = None
+            atexit.unregister(self.stop)
+            self._closed()
+            return True
+        return False
+
     def tell(self) -> None:
         """Write what this process has to tell, whoever has the duty: refused tokens."""
         self.refusals.flush(self._environment, self._clock.now(), ROUND)
@@ -143,5 +180,5 @@ class Upkeep:
     def round(self) -> None:
         """One round of all duties."""
         sweep(self._environment, self._clock, SWEEP_A_ROUND, ROUND, pause=self._stop.wait)
-        self.sync()
-        self.reader_check()
+        if self.sync():
+            self.reader_check()

@@ -1,0 +1,345 @@
+"""Opening and closing a store in this process, also around forks, and keeping its sync point pinned.
+
+LMDB allows one environment per process and file, and none of its handles may be used, or even closed, on both sides of
+a fork. So environments are shared by all stores of a process, opened at the first transaction, and closed around
+every ``os.fork``; both sides open again when they need to.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, cast
+
+import lmdb
+
+from coatcheck.errors import CoatcheckError, StoreUnavailable
+from coatcheck.store import files
+from coatcheck.store.gate import Backoff, SharedGate, WriterGate, holders
+from coatcheck.store.lmdb_errors import translated
+from coatcheck.store.opener import agree_on_namespace
+from coatcheck.store.policy import Policy
+from coatcheck.store.recovery import recover
+from coatcheck.store.sync_points import SyncPoints
+from coatcheck.store.tables import COUNT, Tables, Transaction, open_tables
+
+if TYPE_CHECKING:
+    from coatcheck.clock import Clock
+
+MAX_READERS: Final = 512
+_OPEN_TIMEOUT: Final = 10.0
+_SLICE: Final = 0.0001
+
+Founder = Callable[[Transaction, Tables], Policy]
+
+_get_ident = threading.get_ident
+_getpid = os.getpid
+
+
+def _nothing() -> None:
+    pass
+
+
+class Handle:
+    """A state directory, open or not, and the gates around it."""
+
+    def __init__(self, home: Path, founder: Founder, clock: Clock) -> None:
+        """``founder`` settles the policy inside the first transaction; its errors are those of opening."""
+        self.home = home
+        self.tables = Tables(*[None] * COUNT)
+        self.policy = Policy()
+        self.sync_points = SyncPoints(home, clock)
+        self.on_pinned: Callable[[], None] = _nothing
+        self.on_forked: Callable[[], None] = _nothing
+        self.users = 0
+        self._founder = founder
+        self.local = threading.local()
+        self._handle: lmdb.Environment | None = None
+        self._pid = 0
+        self._keeps_gates = False
+        # Which threads are inside a transaction. A list, because append and remove are atomic: an entering thread
+        # appends first and then looks at the handle, a forking one takes the handle away first and then waits for
+        # the list to become empty; so one of the two always sees the other.
+        self._inside: list[int] = []
+        self._reset_locks()
+
+    def _reset_locks(self) -> None:
+        self._opening = threading.RLock()
+        self._writing = threading.Lock()
+        self._syncing = threading.Lock()
+
+    def outside_transactions(self) -> lmdb.Environment:
+        """The open handle, for what LMDB does by itself (copy, sync, info). Call ``leave`` afterwards."""
+        inside = self._inside
+        ident = _get_ident()
+        while True:
+            inside.append(ident)
+            handle = self._handle
+            if handle is not None and self._pid == _getpid():
+                return handle
+            inside.remove(ident)
+            self.open()
+
+    def leave(self) -> None:
+        """The end of ``outside_transactions``."""
+        self._inside.remove(_get_ident())
+
+    # Opening and closing ---------------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Open, if it is not. Raises ConfigurationError and StoreUnavailable."""
+        with self._opening:
+            if self._handle is not None:
+                if self._pid == _getpid():
+                    return
+                msg = (
+                    f"process {_getpid()} has inherited the open store of process {self._pid} through a fork that "
+                    f"Python was not told of: start workers before the first use (uwsgi: lazy-apps = true)"
+                )
+                raise StoreUnavailable(msg)
+            files.prepare_directory(self.home)
+            shared = SharedGate(self.home / files.GATE)
+            try:
+                alone = shared.try_alone()
+                if alone:
+                    recover(self.home)
+                    files.check_data_file(self.home)
+                agree_on_namespace(self.home, shared, alone=alone, timeout=_OPEN_TIMEOUT)
+                self._open_handle(shared)
+            except BaseException:
+                if self._handle is None:
+                    shared.close()
+                raise
+
+    def _open_handle(self, shared: SharedGate) -> None:
+        files.check_data_file(self.home)
+        gate = WriterGate(self.home / files.WRITER)
+        try:
+            backoff = Backoff(_OPEN_TIMEOUT if not self.users else 2.0)
+            while not gate.enter():
+                if not backoff.wait():
+                    raise gate.busy(backoff.timeout)
+            try:
+                self._open_inside(shared, gate)
+            finally:
+                gate.leave()
+        except BaseException:
+            gate.close()
+            raise
+
+    def _open_inside(self, shared: SharedGate, gate: WriterGate) -> None:
+        """Open, inside the writer gate."""
+        with translated(self.home):
+            handle = self._open_settled()
+            try:
+                if self.policy.durability == "second":
+                    self.sync_points.ensure(handle)
+            except BaseException:
+                handle.close()
+                raise
+        self._shared, self._gate = shared, gate
+        self._pid = _getpid()
+        self._handle = handle
+        if self.sync_points.pinned:
+            self.on_pinned()
+
+    @contextmanager
+    def alone(self, timeout: float) -> Iterator[None]:
+        """Inside, the store is closed here and everywhere. Raises StoreUnavailable naming who has it open."""
+        with self._opening:
+            backoff = Backoff(timeout)
+            while not self.close():
+                if not backoff.wait():
+                    pids = ", ".join(map(str, holders(self.home / files.GATE) or ())) or "unknown"
+                    msg = f"{self.home} is in use by process {pids}: stop it and try again"
+                    raise StoreUnavailable(msg)
+            gate = SharedGate(self.home / files.GATE)
+            try:
+                gate.enter_alone(backoff.left)
+                yield
+            finally:
+                gate.close()
+
+    def copy_closed(self, target: Path) -> None:
+        """Inside ``alone``: write a compacted, synced copy of the data file."""
+        with translated(self.home):
+            handle = self._lmdb(self.policy)
+            try:
+                handle.sync(True)
+                descriptor = files.create_private(target)
+                try:
+                    handle.copyfd(descriptor, compact=True)
+                    os.fsync(descriptor)
+                finally:
+                    os.close(descriptor)
+            finally:
+                handle.close()
+
+    def _lmdb(self, policy: Policy) -> lmdb.Environment:
+        return lmdb.open(
+            os.fspath(self.home),
+            map_size=policy.map_size,
+            max_dbs=COUNT,
+            max_readers=MAX_READERS,
+            max_spare_txns=0,
+            mode=0o600,
+            readahead=False,
+            sync=policy.durability == "commit",
+            metasync=policy.durability == "commit",
+            lib_version=0,
+        )
+
+    def _open_settled(self) -> lmdb.Environment:
+        policy = self.policy
+        while True:
+            handle = self._lmdb(policy)
+            try:
+                with handle.begin(write=True) as transaction:
+                    self.tables = open_tables(handle, transaction)
+                    self.policy = self._founder(cast("Transaction", transaction), self.tables)
+                if not (self.home / files.MARKER).exists():
+                    handle.sync(True)
+                    files.write_private(self.home / files.MARKER, "coatcheck store\n")
+            except BaseException:
+                handle.close()
+                raise
+            if (self.policy.map_size, self.policy.durability) == (policy.map_size, policy.durability):
+                return handle
+            # The store is kept in another way than it was opened: LMDB takes these only when opening.
+            handle.close()
+            policy = self.policy
+
+    def close(self) -> bool:
+        """Close, after waiting for the transactions that run; whether it is closed now.
+
+        While this process pins the sync point and others have the store open, it stays open: see ``sync_points``.
+        """
+        with self._opening:
+            if self._handle is None or not self.sync_points.pinned:
+                self._close_handle()
+                return self._handle is None
+            # Inside the gate nobody can write, and whoever opens now waits, to look for a pin once we are gone.
+            self._enter_gate()
+            try:
+                if self._others() is not False:
+                    return False
+                self.sync_points.drop()
+                self._close_handle(keep_gates=True)
+            finally:
+                self._leave_gate()
+            self._gate.close()
+            self._shared.close()
+            return True
+
+    def sync_point(self) -> bool:
+        """Make a sync point; whether anything had been written since the last.
+
+        Raises StoreFull and StoreUnavailable.
+        """
+        with self._syncing:
+            handle = self.outside_transactions()
+            try:
+                self._enter_gate()
+                try:
+                    begun = self.sync_points.begin(handle)
+                finally:
+                    self._leave_gate()
+                with translated(self.home):
+                    return self.sync_points.finish(handle, begun)
+            finally:
+                self.leave()
+
+    def _enter_gate(self) -> None:
+        """Keep writers out, of this process and of all others."""
+        backoff = Backoff(_OPEN_TIMEOUT)
+        if not self._writing.acquire(timeout=_OPEN_TIMEOUT):
+            raise self._busy(_OPEN_TIMEOUT)
+        while not self._gate.enter():
+            if not backoff.wait():
+                self._writing.release()
+                raise self._busy(_OPEN_TIMEOUT)
+
+    def _leave_gate(self) -> None:
+        self._gate.leave()
+        self._writing.release()
+
+    def _others(self) -> bool | None:
+        """Whether other processes have the store open; None when the kernel does not tell."""
+        pids = holders(self.home / files.GATE)
+        return None if pids is None else bool(pids)
+
+    def _close_handle(self, *, keep_gates: bool = False) -> bool:
+        handle, self._handle = self._handle, None
+        if handle is None or self._pid != _getpid():
+            self._handle = handle
+            return False
+        ident = _get_ident()
+        if ident in self._inside:  # a signal handler forks inside a transaction: the child will be refused
+            self._handle = handle
+            return False
+        while self._inside:
+            time.sleep(_SLICE)
+        handle.close()
+        if not keep_gates:
+            self._gate.close()
+            self._shared.close()
+        return True
+
+    def _busy(self, timeout: float) -> StoreUnavailable:
+        if self._handle is None:
+            return StoreUnavailable(f"no turn to write within {timeout:.1f} s: the store is being opened")
+        return self._gate.busy(timeout)
+
+    # Forks -----------------------------------------------------------------------------------------------------
+
+    def before_fork(self) -> None:
+        """Keep everybody out and close."""
+        self._opening.acquire()
+        self._keeps_gates = False
+        pinned = self._handle is not None and self.sync_points.pinned and self._pid == _getpid()
+        if not pinned or _get_ident() in self._inside:
+            self._close_handle()
+            return
+        # The pin ends with the handle, so nobody may write until the parent has it again.
+        try:
+            self.sync_point()
+            self._enter_gate()
+        except CoatcheckError:
+            return  # it stays open: the parent goes on, and a child that uses it is refused
+        try:
+            handle = self._handle
+            assert handle is not None
+            self.sync_points.finish(handle, self.sync_points.begin(handle))
+            self.sync_points.drop()
+            self._keeps_gates = self._close_handle(keep_gates=True)
+        finally:
+            if not self._keeps_gates:
+                self._leave_gate()
+
+    def after_fork_in_parent(self) -> None:
+        """Let everybody in again."""
+        try:
+            if self._keeps_gates:
+                try:
+                    self._open_inside(self._shared, self._gate)
+                finally:
+                    self._leave_gate()
+        finally:
+            self._keeps_gates = False
+            self._opening.release()
+
+    def after_fork_in_child(self) -> None:
+        """The other threads do not exist here, so neither do their locks."""
+        self._reset_locks()
+        self._inside = []
+        self.local = threading.local()
+        if self._keeps_gates:
+            # Only these copies of the descriptors: the locks are the parent's.
+            self._gate.close()
+            self._shared.close()
+            self._keeps_gates = False
+        self.on_forked()

@@ -1,0 +1,65 @@
+"""After a power loss: back to the last sync point."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import TYPE_CHECKING
+
+from lmdb.verify import VerifyError, verify
+
+from coatcheck.errors import ConfigurationError
+from coatcheck.store import files
+from coatcheck.store.opener import boot_id
+from coatcheck.store.synced import newest_transaction, read_meta_pages, read_synced
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_log = logging.getLogger("coatcheck.store")
+
+
+def recover(home: Path) -> bool:
+    """Put the meta pages of the last sync point back if the machine went down after it; whether that was needed.
+
+    To be called while nobody has the store open. What was written after the sync point may be on the disk in part:
+    it is given up as a whole. Raises ConfigurationError when the file is damaged all the same.
+    """
+    synced = read_synced(home)
+    if synced is None or synced.boot == boot_id() or not (home / files.DATA).exists():
+        return False
+    pages = read_meta_pages(home, len(synced.pages) // 2)
+    if pages == synced.pages:
+        return False
+    found = newest_transaction(pages)
+    _put(home, synced.pages)
+    problems = _problems(home)
+    if problems:
+        # Perhaps it is another file, put there by hand: leave it as it was found.
+        _put(home, pages)
+        msg = f"{home / files.DATA} is damaged, also at its last sync point ({problems[0]}): restore a backup"
+        raise ConfigurationError(msg)
+    # It tells of readers and of a writer that do not exist any more.
+    (home / "lock.mdb").unlink(missing_ok=True)
+    _log.warning(
+        "%s: the machine went down; the store is back at its last sync point (transaction %d of %d)",
+        home, synced.transaction, found,
+    )  # fmt: skip
+    return True
+
+
+def _put(home: Path, pages: bytes) -> None:
+    descriptor = os.open(home / files.DATA, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        os.pwrite(descriptor, pages, 0)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _problems(home: Path) -> list[str]:
+    try:
+        problems: list[str] = verify(os.fspath(home / files.DATA), subdir=False)  # type: ignore[no-untyped-call]
+    except VerifyError as error:
+        return [str(error)]
+    return problems

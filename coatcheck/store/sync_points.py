@@ -1,0 +1,116 @@
+"""Sync points: with no fsync in a commit, at most the last second is lost in a power loss, and never the store.
+
+A plain sync each second is not enough: pages that the synced state needs are used again by the writes after it, and
+reach the disk in any order. So a sync point holds a read transaction on the state that was synced, because LMDB never
+uses a page again that an open reader can reach, and it keeps the two meta pages that lead to this state.
+
+The *pin*, the read transaction, must be there as long as anybody can write:
+
+* Every opener looks, inside the writer gate, whether somebody pins the last sync point, and makes one if not.
+* Who holds a pin does not close while others have the store open. A process that dies or ends leaves its slot in the
+  reader table behind, which pins just as well, until the next sync point has been made.
+* ``reader_check``, which removes such slots, is only called right after a sync point, by its maker.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+from typing import TYPE_CHECKING
+
+import lmdb
+
+from coatcheck.store.opener import boot_id
+from coatcheck.store.synced import Synced, newest_transaction, read_meta_pages, read_synced
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from coatcheck.clock import Clock
+
+_log = logging.getLogger("coatcheck.store")
+
+
+class SyncPoints:
+    """The sync points of one store, and the pin of this process, if it has one."""
+
+    def __init__(self, home: Path, clock: Clock) -> None:
+        self._home = home
+        self._clock = clock
+        self._pin: lmdb.Transaction | None = None
+        self._kept: tuple[object, ...] = ()
+        self._transaction = -1
+
+    @property
+    def pinned(self) -> bool:
+        """Whether this process pins a sync point."""
+        return self._pin is not None
+
+    def ensure(self, handle: lmdb.Environment) -> None:
+        """Make a sync point unless somebody pins the last one. To be called inside the writer gate, when opening."""
+        synced = read_synced(self._home)
+        if synced is None or not _is_pinned(handle, synced.transaction):
+            self.finish(handle, self.begin(handle))
+
+    def begin(self, handle: lmdb.Environment) -> tuple[lmdb.Transaction, bytes]:
+        """The first half, inside the writer gate: a read transaction and the meta pages that lead to its state."""
+        reader = handle.begin()
+        try:
+            return reader, read_meta_pages(self._home, handle.stat()["psize"])
+        except BaseException:
+            reader.abort()
+            raise
+
+    def finish(self, handle: lmdb.Environment, begun: tuple[lmdb.Transaction, bytes]) -> bool:
+        """The second half, best outside the gate, for it syncs; whether there was anything new to sync."""
+        reader, pages = begun
+        transaction = reader.id()
+        try:
+            if transaction == self._transaction and self._pin is not None:
+                reader.abort()
+                return False
+            synced = read_synced(self._home)
+            if synced is None or synced.transaction != transaction or newest_transaction(pages) != transaction:
+                handle.sync(True)
+                Synced(boot_id(), transaction, self._clock.now(), pages).write(self._home)
+            elif synced.boot != boot_id():
+                Synced(boot_id(), transaction, synced.at, pages).write(self._home)
+        except BaseException:
+            reader.abort()
+            raise
+        # Only now: the state before this one was the one to fall back to.
+        self.drop()
+        self._hold(handle, reader, transaction)
+        return True
+
+    def drop_if_superseded(self) -> bool:
+        """Drop the pin when somebody else has made a later sync point; whether this process has none now."""
+        if self._pin is not None:
+            synced = read_synced(self._home)
+            if synced is not None and synced.transaction > self._transaction:
+                self.drop()
+        return self._pin is None
+
+    def drop(self) -> None:
+        """Let go of the pin."""
+        pin, self._pin = self._pin, None
+        if pin is not None:
+            pin.abort()
+            for each in self._kept:
+                ctypes.pythonapi.Py_DecRef(ctypes.py_object(each))
+            self._kept = ()
+
+    def _hold(self, handle: lmdb.Environment, reader: lmdb.Transaction, transaction: int) -> None:
+        self._pin, self._transaction = reader, transaction
+        # The end of the interpreter must not close these: the slot has to stay until the next sync point.
+        self._kept = (handle, reader)
+        for each in self._kept:
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(each))
+
+
+def _is_pinned(handle: lmdb.Environment, transaction: int) -> bool:
+    for line in handle.readers().splitlines():
+        fields = line.split()
+        if len(fields) == 3 and fields[2].isdigit() and int(fields[2]) == transaction:
+            return True
+    return False
