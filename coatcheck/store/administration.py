@@ -11,6 +11,7 @@ from coatcheck.store.base import StoreBase
 from coatcheck.store.check import check
 from coatcheck.store.contract import CheckReport, CleanupReport, SessionInfo, StoreStats
 from coatcheck.store.expiry import sweep, sweep_batch
+from coatcheck.store.full import again_when_full
 from coatcheck.store.record import Record
 from coatcheck.store.statistics import count
 
@@ -23,12 +24,14 @@ _SLICE = 200
 class Administration(StoreBase):
     """What operators and the manager call."""
 
+    @again_when_full
     def sweep(self, limit: int = 1000) -> CleanupReport:
         """Remove what is expired now; see the contract."""
         report = sweep(self.environment, self.clock, limit, self.settings.gate_timeout)
         self.counters["swept"] += report.removed
         return report
 
+    @again_when_full
     def sweep_batch(self, limit: int = 400) -> CleanupReport:
         """One batch of the sweep: about 2 ms in the writer gate."""
         report = sweep_batch(self.environment, self.clock, limit, self.settings.gate_timeout)

@@ -11,13 +11,14 @@ import lmdb
 
 from coatcheck.store.gate import Backoff, GateBusy
 from coatcheck.store.handle import Founder, Handle
-from coatcheck.store.lmdb_errors import translate
+from coatcheck.store.lmdb_errors import translate, translated
 from coatcheck.store.tables import Transaction
 from coatcheck.store.upkeep import Upkeep
 
 if TYPE_CHECKING:
     from coatcheck.clock import Clock
 
+_SYNC_TIMEOUT: Final = 10.0
 _BUSY: Final = "another writer is at work, and this caller does not wait"
 
 _get_ident = threading.get_ident
@@ -62,42 +63,56 @@ class Environment(Handle):
 
         Raises StoreUnavailable after ``timeout`` seconds; GateBusy at once inside ``no_wait``.
         """
-        writing = self._writing
         backoff: Backoff | None = None
-        if not writing.acquire(blocking=False):
+        while True:
+            transaction = self._try_write(timeout)
+            if transaction is not None:
+                return transaction
             if getattr(self.local, "no_wait", False):
                 raise GateBusy(_BUSY)
-            backoff = Backoff(timeout)
-            if not writing.acquire(timeout=timeout):
+            backoff = backoff or Backoff(timeout)
+            if not backoff.wait():
                 raise self._busy(timeout)
+
+    def _try_write(self, timeout: float) -> Transaction | None:
+        """Wait for the other threads, but not for other processes; None when one of them is writing."""
+        if self._handle is None or self._pid != _getpid():
+            # Before the lock: a fork takes the right to open first and this lock second.
+            self.open()
+        self._acquire_writing(timeout)
         inside = self._inside
         ident = _get_ident()
+        inside.append(ident)
         try:
-            while True:
-                inside.append(ident)
-                handle = self._handle
-                if handle is None or self._pid != _getpid():
-                    inside.remove(ident)
-                    self.open()
-                    continue
-                if self._gate.enter():
-                    try:
-                        return cast("Transaction", handle.begin(write=True))
-                    except BaseException as error:
-                        self._gate.leave()
-                        inside.remove(ident)
-                        if isinstance(error, lmdb.Error):
-                            raise translate(error, self.home) from error
-                        raise
-                inside.remove(ident)
-                if getattr(self.local, "no_wait", False):
-                    raise GateBusy(_BUSY)
-                backoff = backoff or Backoff(timeout)
-                if not backoff.wait():
-                    raise self._busy(timeout)
-        except BaseException:
-            writing.release()
+            handle = self._handle
+            if handle is not None and self._gate.enter():
+                try:
+                    return cast("Transaction", handle.begin(write=True))
+                except BaseException:
+                    self._gate.leave()
+                    raise
+        except BaseException as error:
+            inside.remove(ident)
+            self._writing.release()
+            if isinstance(error, lmdb.Error):
+                raise translate(error, self.home) from error
             raise
+        inside.remove(ident)
+        self._writing.release()
+        return None
+
+    def _acquire_writing(self, timeout: float) -> None:
+        writing = self._writing
+        if writing.acquire(blocking=False):
+            return
+        if getattr(self.local, "no_wait", False):
+            raise GateBusy(_BUSY)
+        forks = self.forks
+        while not writing.acquire(timeout=timeout):
+            # Forks of this process shut everybody out for a while; that is no stuck writer.
+            if forks == self.forks:
+                raise self._busy(timeout)
+            forks = self.forks
 
     def end_write(self, transaction: Transaction, *, commit: bool) -> None:
         """Commit or abort, and open the gate."""
@@ -110,6 +125,30 @@ class Environment(Handle):
             self._gate.leave()
             self._inside.remove(_get_ident())
             self._writing.release()
+
+    def sync_point(self) -> bool:
+        """Make a sync point; whether anything had been written since the last.
+
+        Raises StoreFull and StoreUnavailable.
+        """
+        with self._syncing:
+            transaction = self.begin_write(_SYNC_TIMEOUT)
+            # Inside twice, so that no fork closes the handle between the gate and the sync. Waiting for the gate while
+            # inside would be a deadlock: a fork holds the gate while it waits until nobody is inside.
+            self._inside.append(_get_ident())
+            try:
+                handle = self._handle
+                assert handle is not None
+                try:
+                    begun = self.sync_points.begin(handle)
+                finally:
+                    self.end_write(transaction, commit=False)
+                with translated(self.home):
+                    new = self.sync_points.finish(handle, begun)
+            finally:
+                self.leave()
+        self.on_pinned()
+        return new
 
     def highest_byte(self) -> int:
         """The end of the highest page that was ever in use."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from coatcheck.clock import SECOND
 from coatcheck.store import apply
+from coatcheck.store.full import again_when_full
 from coatcheck.store.record import Record, unpack_flash
 from coatcheck.store.sessions import Sessions
 
@@ -23,6 +24,7 @@ TAKES_KEPT: Final = 8
 class FlashVerbs(Sessions):
     """``add_flash``, ``take_flashes`` and ``restore_flashes``."""
 
+    @again_when_full
     def add_flash(self, token: str, flash: FlashMessage, *, request_id: bytes | None = None) -> None:
         """Append to the mailbox; see the contract."""
         token_hash = self._hash(token)
@@ -38,6 +40,7 @@ class FlashVerbs(Sessions):
             draft.store()
         self.counters["flash"] += 1
 
+    @again_when_full
     def take_flashes(self, token: str, *, request_id: bytes | None = None) -> tuple[str, list[FlashMessage]]:
         """Take all flashes; see the contract."""
         token_hash = self._hash(token)
@@ -61,6 +64,7 @@ class FlashVerbs(Sessions):
         self.counters["take"] += 1
         return take_id, [unpack_flash(each) for each in packed]
 
+    @again_when_full
     def restore_flashes(self, token: str, take_id: str) -> int:
         """Put back what a take took; see the contract."""
         token_hash = self._hash(token)

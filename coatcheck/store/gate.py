@@ -87,8 +87,8 @@ class Backoff:
         """Seconds until the deadline, not below 0."""
         return max(0.0, self._end - time.monotonic())
 
-    def wait(self) -> bool:
-        """Wait a little; False when the deadline has passed."""
+    def wait(self, longest: float = _LONGEST_PAUSE) -> bool:
+        """Wait a little, at most ``longest`` seconds; False when the deadline has passed."""
         self._tries += 1
         if self._tries <= _SPINS:
             os.sched_yield()
@@ -97,7 +97,7 @@ class Backoff:
         if not left:
             return False
         time.sleep(min(self._pause, left))
-        self._pause = min(self._pause * 1.5, _LONGEST_PAUSE)
+        self._pause = min(self._pause * 1.5, longest)
         return True
 
 

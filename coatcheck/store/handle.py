@@ -56,6 +56,7 @@ class Handle:
         self.on_pinned: Callable[[], None] = _nothing
         self.on_forked: Callable[[], None] = _nothing
         self.users = 0
+        self.forks = 0
         self._founder = founder
         self.local = threading.local()
         self._handle: lmdb.Environment | None = None
@@ -235,24 +236,6 @@ class Handle:
             self._shared.close()
             return True
 
-    def sync_point(self) -> bool:
-        """Make a sync point; whether anything had been written since the last.
-
-        Raises StoreFull and StoreUnavailable.
-        """
-        with self._syncing:
-            handle = self.outside_transactions()
-            try:
-                self._enter_gate()
-                try:
-                    begun = self.sync_points.begin(handle)
-                finally:
-                    self._leave_gate()
-                with translated(self.home):
-                    return self.sync_points.finish(handle, begun)
-            finally:
-                self.leave()
-
     def _enter_gate(self) -> None:
         """Keep writers out, of this process and of all others."""
         backoff = Backoff(_OPEN_TIMEOUT)
@@ -299,6 +282,7 @@ class Handle:
     def before_fork(self) -> None:
         """Keep everybody out and close."""
         self._opening.acquire()
+        self.forks += 1
         self._keeps_gates = False
         pinned = self._handle is not None and self.sync_points.pinned and self._pid == _getpid()
         if not pinned or _get_ident() in self._inside:
@@ -306,7 +290,6 @@ class Handle:
             return
         # The pin ends with the handle, so nobody may write until the parent has it again.
         try:
-            self.sync_point()
             self._enter_gate()
         except CoatcheckError:
             return  # it stays open: the parent goes on, and a child that uses it is refused
@@ -316,6 +299,8 @@ class Handle:
             self.sync_points.finish(handle, self.sync_points.begin(handle))
             self.sync_points.drop()
             self._keeps_gates = self._close_handle(keep_gates=True)
+        except (CoatcheckError, lmdb.Error):
+            return
         finally:
             if not self._keeps_gates:
                 self._leave_gate()

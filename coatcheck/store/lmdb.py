@@ -12,6 +12,7 @@ from coatcheck.store.administration import Administration
 from coatcheck.store.contract import Found
 from coatcheck.store.draft import Draft
 from coatcheck.store.flash_verbs import FlashVerbs
+from coatcheck.store.full import again_when_full
 from coatcheck.store.header import OWN_LIFETIMES, lifetimes_in_microseconds
 from coatcheck.store.principal_verbs import PrincipalVerbs
 from coatcheck.store.record import Record
@@ -30,6 +31,7 @@ class LmdbStore(RotationVerbs, FlashVerbs, PrincipalVerbs, Administration):
     Safe to build before a fork, and to share between threads; nothing is opened before the first verb.
     """
 
+    @again_when_full
     def create(
         self,
         data: Mapping[str, Any] | None = None,
@@ -136,6 +138,7 @@ class LmdbStore(RotationVerbs, FlashVerbs, PrincipalVerbs, Administration):
         self.counters[found[0]] += 1
         return Found(reason=found[0], ended_ago=found[1])
 
+    @again_when_full
     def save(
         self,
         token: str,
@@ -158,6 +161,7 @@ class LmdbStore(RotationVerbs, FlashVerbs, PrincipalVerbs, Administration):
         self.counters["save"] += 1
         return record
 
+    @again_when_full
     def touch(self, token: str) -> Record:
         """Store that the session is in use; see the contract."""
         token_hash = self._hash(token)
@@ -166,6 +170,7 @@ class LmdbStore(RotationVerbs, FlashVerbs, PrincipalVerbs, Administration):
             draft, in_grace = self._draft(transaction, token_hash, now)
             return self._touched(transaction, draft, in_grace=in_grace, now=now)
 
+    @again_when_full
     def delete(self, token: str) -> bool:
         """End the session; see the contract."""
         environment = self._environment or self._join()

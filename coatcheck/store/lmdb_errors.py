@@ -13,6 +13,11 @@ import lmdb
 
 from coatcheck.errors import ConfigurationError, CorruptRecord, StoreFull, StoreUnavailable
 
+
+class MapFull(StoreFull):
+    """LMDB found no page in its map; free pages may be kept back by readers."""
+
+
 _DAMAGED: Final = (lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.PanicError, lmdb.BadTxnError)
 _DISK: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 _REMEDIES: Final = {
@@ -35,7 +40,7 @@ def translate(error: lmdb.Error, home: Path) -> Exception:
     """The error of coatcheck for one of LMDB."""
     text = str(error)
     if isinstance(error, lmdb.MapFullError):
-        return StoreFull(f"the store in {home} has reached its map_size: raise it, or end sessions")
+        return MapFull(f"the store in {home} has reached its map_size: raise it, or end sessions")
     if isinstance(error, lmdb.DiskError) or any(os.strerror(number) in text for number in _DISK):
         return StoreFull(f"the disk below {home} takes no more ({text}): nothing was changed; make room")
     if isinstance(error, _DAMAGED):

@@ -9,6 +9,7 @@ from coatcheck.codec import pack, unpack
 from coatcheck.errors import PrincipalLimit, SessionTooLarge
 from coatcheck.store import header, token_table
 from coatcheck.store.base import MAX_META, check_principal
+from coatcheck.store.full import again_when_full
 from coatcheck.store.record import Record
 from coatcheck.store.sessions import Sessions
 from coatcheck.store.tables import EXPIRED, MEMBER, REVOKED, Tables, Transaction
@@ -43,6 +44,7 @@ class PrincipalVerbs(Sessions):
         records = [Record(sid, header.current(row)) for sid, row in rows if row is not None]
         return [record.info() for record in records if now < record.expires_at]
 
+    @again_when_full
     def revoke(self, principal: str, *, except_: str | None = None) -> int:
         """End the sessions of a principal; see the contract."""
         binding = self._binding(principal)
@@ -59,6 +61,7 @@ class PrincipalVerbs(Sessions):
                     ended += self._end_live(self._open_draft(transaction, sid, row), now, "revoked")
         return ended
 
+    @again_when_full
     def revoke_sid(self, sid: str) -> bool:
         """End the session with this sid; see the contract."""
         try:

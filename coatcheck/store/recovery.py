@@ -11,7 +11,7 @@ from lmdb.verify import VerifyError, verify
 from coatcheck.errors import ConfigurationError
 from coatcheck.store import files
 from coatcheck.store.opener import boot_id
-from coatcheck.store.synced import newest_transaction, read_meta_pages, read_synced
+from coatcheck.store.synced import MetaPages, read_synced
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,33 +28,23 @@ def recover(home: Path) -> bool:
     synced = read_synced(home)
     if synced is None or synced.boot == boot_id() or not (home / files.DATA).exists():
         return False
-    pages = read_meta_pages(home, len(synced.pages) // 2)
-    if pages == synced.pages:
+    metas = MetaPages.read(home, synced.metas.size)
+    if metas == synced.metas:
         return False
-    found = newest_transaction(pages)
-    _put(home, synced.pages)
+    synced.metas.write(home)
     problems = _problems(home)
     if problems:
         # Perhaps it is another file, put there by hand: leave it as it was found.
-        _put(home, pages)
+        metas.write(home)
         msg = f"{home / files.DATA} is damaged, also at its last sync point ({problems[0]}): restore a backup"
         raise ConfigurationError(msg)
     # It tells of readers and of a writer that do not exist any more.
     (home / "lock.mdb").unlink(missing_ok=True)
     _log.warning(
         "%s: the machine went down; the store is back at its last sync point (transaction %d of %d)",
-        home, synced.transaction, found,
+        home, synced.transaction, metas.transaction,
     )  # fmt: skip
     return True
-
-
-def _put(home: Path, pages: bytes) -> None:
-    descriptor = os.open(home / files.DATA, os.O_RDWR | os.O_CLOEXEC)
-    try:
-        os.pwrite(descriptor, pages, 0)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _problems(home: Path) -> list[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from coatcheck.clock import microseconds
 from coatcheck.errors import BadToken, SessionConflict, SessionMissing
 from coatcheck.store import apply, audit, token_table
+from coatcheck.store.full import again_when_full
 from coatcheck.store.header import OWN_LIFETIMES, lifetimes_in_microseconds
 from coatcheck.store.principal_verbs import PrincipalVerbs
 from coatcheck.store.tables import GRACE, RETIRED, Transaction
@@ -26,6 +27,7 @@ MOST_GRACES: Final = 8
 class RotationVerbs(PrincipalVerbs):
     """``rotate`` and ``login``."""
 
+    @again_when_full
     def rotate(
         self,
         token: str,
@@ -62,6 +64,7 @@ class RotationVerbs(PrincipalVerbs):
         self.counters["rotate"] += 1
         return new_token, record
 
+    @again_when_full
     def login(
         self,
         token: str,

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import lmdb
 
 from coatcheck.store.opener import boot_id
-from coatcheck.store.synced import Synced, newest_transaction, read_meta_pages, read_synced
+from coatcheck.store.synced import MetaPages, Synced, read_synced
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,29 +52,28 @@ class SyncPoints:
         if synced is None or not _is_pinned(handle, synced.transaction):
             self.finish(handle, self.begin(handle))
 
-    def begin(self, handle: lmdb.Environment) -> tuple[lmdb.Transaction, bytes]:
+    def begin(self, handle: lmdb.Environment) -> tuple[lmdb.Transaction, MetaPages]:
         """The first half, inside the writer gate: a read transaction and the meta pages that lead to its state."""
         reader = handle.begin()
         try:
-            return reader, read_meta_pages(self._home, handle.stat()["psize"])
+            return reader, MetaPages.read(self._home, handle.stat()["psize"])
         except BaseException:
             reader.abort()
             raise
 
-    def finish(self, handle: lmdb.Environment, begun: tuple[lmdb.Transaction, bytes]) -> bool:
+    def finish(self, handle: lmdb.Environment, begun: tuple[lmdb.Transaction, MetaPages]) -> bool:
         """The second half, best outside the gate, for it syncs; whether there was anything new to sync."""
-        reader, pages = begun
+        reader, metas = begun
         transaction = reader.id()
         try:
             if transaction == self._transaction and self._pin is not None:
                 reader.abort()
                 return False
-            synced = read_synced(self._home)
-            if synced is None or synced.transaction != transaction or newest_transaction(pages) != transaction:
+            last = read_synced(self._home)
+            if last is None or last.transaction != transaction or last.boot != boot_id():
                 handle.sync(True)
-                Synced(boot_id(), transaction, self._clock.now(), pages).write(self._home)
-            elif synced.boot != boot_id():
-                Synced(boot_id(), transaction, synced.at, pages).write(self._home)
+                sequence = 0 if last is None else last.sequence + 1
+                Synced(sequence, boot_id(), transaction, self._clock.now(), metas).write(self._home)
         except BaseException:
             reader.abort()
             raise

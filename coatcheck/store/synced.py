@@ -1,4 +1,8 @@
-"""The file ``synced``: the last moment of the store that is known to be whole on disk."""
+"""The file ``synced``: the last moment of the store that is known to be whole on disk.
+
+Two slots of one page are written in turn, in place, and each carries a digest: a write that is torn by a power loss
+leaves the other slot, and a disk without a free byte does not stop the next sync point.
+"""
 
 from __future__ import annotations
 
@@ -14,16 +18,64 @@ import msgpack
 from coatcheck.store import files
 
 SYNCED: Final = "synced"
-_MAGIC: Final = b"coatcheck synced 1\n"
+_SLOT: Final = 4096
 _DIGEST: Final = 16
+_HEAD: Final = struct.Struct(">8s16sH")
+_MAGIC: Final = b"coatsync"
+_KEPT: Final = 512
 _META_MAGIC: Final = struct.pack("<II", 0xBEEFC0DE, 1)
 _META: Final = 16
 _TRANSACTION: Final = _META + 24 + 96 + 8
 
 
 @dataclass(frozen=True)
+class MetaPages:
+    """The two meta pages of a data file: LMDB starts from the newer one."""
+
+    size: int
+    """Bytes of a page."""
+
+    pages: tuple[bytes, bytes]
+    """The beginning of each: all that LMDB reads of it."""
+
+    @classmethod
+    def read(cls, home: Path, size: int) -> MetaPages:
+        """As they are in the data file now."""
+        descriptor = os.open(home / files.DATA, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return cls(size, (os.pread(descriptor, _KEPT, 0), os.pread(descriptor, _KEPT, size)))
+        finally:
+            os.close(descriptor)
+
+    def write(self, home: Path) -> None:
+        """Put them into the data file, durably. Nobody may have it open."""
+        descriptor = os.open(home / files.DATA, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            for number, page in enumerate(self.pages):
+                os.pwrite(descriptor, page, number * self.size)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    @property
+    def transaction(self) -> int:
+        """The number of the newest transaction they tell of; -1 when neither is a meta page."""
+        return max(
+            (
+                struct.unpack_from("<Q", page, _TRANSACTION)[0]
+                for page in self.pages
+                if page[_META : _META + 8] == _META_MAGIC and len(page) == _KEPT
+            ),
+            default=-1,
+        )
+
+
+@dataclass(frozen=True)
 class Synced:
     """A sync point."""
+
+    sequence: int
+    """Counts the sync points of this file."""
 
     boot: bytes
     """The boot of the machine in which it was made."""
@@ -34,13 +86,23 @@ class Synced:
     at: int
     """When it was made, microseconds UTC."""
 
-    pages: bytes
-    """The two meta pages of the data file at that moment."""
+    metas: MetaPages
+    """The meta pages that lead to this state."""
 
     def write(self, home: Path) -> None:
-        """Put it in the place of the one before, durably."""
-        packed = msgpack.packb([self.boot, self.transaction, self.at, self.pages])
-        files.write_private_bytes(home / SYNCED, _MAGIC + blake2b(packed, digest_size=_DIGEST).digest() + packed)
+        """Put it into the slot of the one before the last, durably."""
+        metas = self.metas
+        packed = msgpack.packb([self.sequence, self.boot, self.transaction, self.at, metas.size, *metas.pages])
+        slot = _HEAD.pack(_MAGIC, _digest(packed), len(packed)) + packed
+        new = not (home / SYNCED).exists()
+        descriptor = files.open_private(home / SYNCED)
+        try:
+            os.pwrite(descriptor, slot.ljust(_SLOT, b"\0"), self.sequence % 2 * _SLOT)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        if new:
+            files.sync_directory(home)
 
 
 def read_synced(home: Path) -> Synced | None:
@@ -49,28 +111,20 @@ def read_synced(home: Path) -> Synced | None:
         content = (home / SYNCED).read_bytes()
     except FileNotFoundError:
         return None
-    start = len(_MAGIC) + _DIGEST
-    packed = content[start:]
-    if content[:start] != _MAGIC + blake2b(packed, digest_size=_DIGEST).digest():
+    found = [_parse(content[start : start + _SLOT]) for start in (0, _SLOT)]
+    return max((each for each in found if each), key=lambda each: each.sequence, default=None)
+
+
+def _parse(slot: bytes) -> Synced | None:
+    if len(slot) < _HEAD.size:
         return None
-    return Synced(*msgpack.unpackb(packed))
+    magic, digest, length = _HEAD.unpack_from(slot)
+    packed = slot[_HEAD.size : _HEAD.size + length]
+    if magic != _MAGIC or _digest(packed) != digest:
+        return None
+    sequence, boot, transaction, at, size, first, second = msgpack.unpackb(packed)
+    return Synced(sequence, boot, transaction, at, MetaPages(size, (first, second)))
 
 
-def read_meta_pages(home: Path, size: int) -> bytes:
-    """The two meta pages of the data file as they are now."""
-    descriptor = os.open(home / files.DATA, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        return os.pread(descriptor, 2 * size, 0)
-    finally:
-        os.close(descriptor)
-
-
-def newest_transaction(pages: bytes) -> int:
-    """The number of the newest transaction that two meta pages tell of; -1 when neither is one."""
-    size = len(pages) // 2
-    numbers = [
-        struct.unpack_from("<Q", pages, start + _TRANSACTION)[0]
-        for start in (0, size)
-        if pages[start + _META : start + _META + 8] == _META_MAGIC
-    ]
-    return max(numbers, default=-1)
+def _digest(packed: bytes) -> bytes:
+    return blake2b(packed, digest_size=_DIGEST).digest()
