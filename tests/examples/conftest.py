@@ -8,10 +8,12 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 import pytest
 from flask import Flask
@@ -29,6 +31,7 @@ class Place(NamedTuple):
 
     home: Path
     port: int
+    lane: str
 
 
 @pytest.fixture
@@ -48,27 +51,48 @@ def app(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask]:
         sys.modules.pop(name, None)
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    """The shop under gunicorn, two workers of twelve threads. All tests of a module visit it."""
+@pytest.fixture(scope="module", params=["direct", "actor"])
+def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """The shop under gunicorn, two workers of twelve threads, on each lane. All tests of a module visit it."""
     require(importlib.util.find_spec("gunicorn"), "gunicorn")
     folder = tmp_path_factory.mktemp("shop")
-    log = folder / "gunicorn.log"
-    with socket.create_server(("127.0.0.1", 0)) as listener, log.open("wb") as output:
-        command = [sys.executable, "-m", "gunicorn", "--workers=2", "--threads=12", f"--bind=fd://{listener.fileno()}"]
-        server = subprocess.Popen(
-            [*command, f"--chdir={SHOP}", "app:create_app()"],
-            env={**os.environ, "COATCHECK_HOME": str(folder / "state"), "PYTHONPATH": str(ROOT)},
-            pass_fds=[listener.fileno()],
-            stdout=output,
-            stderr=output,
-        )
-        try:
-            yield Place(folder / "state", listener.getsockname()[1])
-        finally:
-            server.send_signal(signal.SIGTERM)
-            server.wait(30)
+    home, log = folder / "state", folder / "shop.log"
+    environ = {**os.environ, "COATCHECK_HOME": str(home), "COATCHECK_LANE": request.param, "PYTHONPATH": str(ROOT)}
+    with ExitStack() as stack:
+        output = stack.enter_context(log.open("wb"))
+        if request.param == "actor":
+            require(sys.platform == "linux", "Linux, for the actor system")
+            stack.enter_context(running(["run_system.py", "serve"], environ, output))
+            until(lambda: "runs on" in log.read_text(), log)
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        bind = f"--bind=fd://{listener.fileno()}"
+        command = ["-m", "gunicorn", "--workers=2", "--threads=12", bind, f"--chdir={SHOP}", "app:create_app()"]
+        stack.enter_context(running(command, environ, output, [listener.fileno()]))
+        yield Place(home, listener.getsockname()[1], request.param)
     assert "Traceback" not in log.read_text(), log.read_text()
+
+
+@contextmanager
+def running(
+    arguments: list[str], environ: dict[str, str], output: IO[bytes], fds: Sequence[int] = ()
+) -> Iterator[None]:
+    """A Python program, which is told to end at the end."""
+    process = subprocess.Popen(
+        [sys.executable, *arguments], cwd=ROOT, env=environ, pass_fds=fds, stdout=output, stderr=output
+    )
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
+
+
+def until(condition: Callable[[], bool], log: Path, seconds: float = 30.0) -> None:
+    """Wait until the condition holds. Fails with what is in the log when it takes too long."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.05)
 
 
 @pytest.fixture

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import html
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
 import coatcheck
+from tests.examples.conftest import ROOT
 
 
 @pytest.fixture
@@ -151,3 +156,13 @@ def test_an_unreachable_store_is_a_503_and_costs_nobody_the_cookie(
     assert "Set-Cookie" not in answer.headers
     assert "lunch" not in answer.get_data(as_text=True)
     assert "Felt hat" in read(browser, "/cart")
+
+
+def test_flask_itself_finds_the_application(home: Path) -> None:
+    """``flask --app examples/flask_shop/app`` works from the top of the checkout, as the README has it."""
+    command = [sys.executable, "-m", "flask", "--app", "examples/flask_shop/app", "routes"]
+    environ = {**os.environ, "COATCHECK_HOME": str(home), "PYTHONPATH": str(ROOT)}
+
+    routes = subprocess.run(command, cwd=ROOT, env=environ, check=True, capture_output=True, text=True, timeout=60)
+
+    assert "shop.rack" in routes.stdout
