@@ -25,8 +25,7 @@ def test_b6_sessions_outlive_the_process(home: Path, tmp_path: Path) -> None:
     store = LmdbStore(settings)
     token, _ = store.create({"a": [1, {2}]}, flashes=[FlashMessage.info("hi")])
     code = (
-        "import sys; from coatcheck.settings import Settings; from coatcheck.settings import Settings
-from coatcheck.store.lmdb import LmdbStore;"
+        "import sys; from coatcheck.settings import Settings; from coatcheck.store.lmdb import LmdbStore;"
         "store = LmdbStore(Settings(home=sys.argv[1], clock=sys.argv[2])); print(store.load(sys.argv[3]).values())"
     )
     command = [sys.executable, "-c", code, str(home), settings.clock, token]
