@@ -103,7 +103,7 @@ def test_the_race_keeps_everything_where_one_value_keeps_little(visitor: Visitor
     assert sorted(result["flashes"]) == everyone
     assert result["count"] == 20
     assert len(result["whole"]) < 20
-    assert len(result["workers"]) == 2
+    assert 1 <= len(result["workers"]) <= 2
 
 
 def test_a_slow_request_does_not_undo_a_logout(visitor: Visitor, user: str) -> None:
