@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import logging
 import os
+import time
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -28,6 +30,7 @@ from coatcheck.system.frames import bad_frames
 
 _POLL = 0.005
 _STOP_WITHIN = 3.0
+_AFTER_FAILURE = 1.0
 
 
 class BaseActor(ActorTypeDispatcher):
@@ -44,7 +47,9 @@ class BaseActor(ActorTypeDispatcher):
         self._desk: Desk | None = None
         self._parent = os.getppid()
         self._generation = 0
+        self._next_tick = 0.0
         self.ending = False
+        """Set when it has been told to end."""
 
     # For subclasses --------------------------------------------------------------------------------------------
 
@@ -53,7 +58,7 @@ class BaseActor(ActorTypeDispatcher):
         raise NotImplementedError
 
     def begin(self) -> None:
-        """Called once, before the first message is handled."""
+        """Called once, before the first message is handled. An actor whose beginning fails ends."""
 
     def tick(self) -> float:
         """Called by the timer; the seconds until it is to be called again."""
@@ -62,8 +67,8 @@ class BaseActor(ActorTypeDispatcher):
     def heard(self, reply: Reply, sender: Any) -> None:
         """Called with the replies to what this actor has asked."""
 
-    def end(self) -> None:
-        """Called once, before the actor ends."""
+    def end(self, *, idle: bool) -> None:
+        """Called once, before the actor ends. ``idle``: no thread of it is at work any more."""
 
     @property
     def desk(self) -> Desk:
@@ -79,8 +84,7 @@ class BaseActor(ActorTypeDispatcher):
         try:
             if self._generation == 0 and not isinstance(message, ActorExitRequest):
                 self._generation = 1
-                self.begin()
-                self._arm(0.0)
+                self._begin()
             super().receiveMessage(message, sender)
         except Exception as error:  # noqa: BLE001 - see above
             self._failed(message, sender, error)
@@ -101,7 +105,6 @@ class BaseActor(ActorTypeDispatcher):
         """The timer, unless it was set anew since: Thespian cannot cancel one."""
         if wakeup.payload != self._generation or self.ending:
             return
-        delay = 1.0
         try:
             if os.getppid() != self._parent:
                 self.log.warning("%s ends: its parent is gone", type(self).__name__)
@@ -109,21 +112,25 @@ class BaseActor(ActorTypeDispatcher):
                 return
             bad_frames.log(self.log)
             self.jobs.collect()
-            delay = self.tick()
+            now = time.monotonic()
+            if now >= self._next_tick:
+                self._next_tick = now + _AFTER_FAILURE
+                self._next_tick = now + self.tick()
         finally:
-            self._arm(min(delay, _POLL) if self.jobs.pending else delay)
+            self._arm()
 
     def receiveMsg_ActorExitRequest(self, _: ActorExitRequest, sender: Any) -> None:
         """The end, by request of the parent or by SIGTERM."""
         if self.ending:
             return
         self.ending = True
+        idle = self.jobs.stop(_STOP_WITHIN)
         try:
-            if not self.jobs.stop(_STOP_WITHIN):
+            if not idle:
                 self.log.warning("%s ends with work under way", type(self).__name__)
             self.jobs.collect()
         finally:
-            self.end()
+            self.end(idle=idle)
 
     def receiveUnrecognizedMessage(self, message: Any, sender: Any) -> None:
         """What there is no handler for is counted, and logged once for each type; who asks is told."""
@@ -140,13 +147,27 @@ class BaseActor(ActorTypeDispatcher):
     # Inside ----------------------------------------------------------------------------------------------------
 
     def wake(self) -> None:
-        """Have the timer go off now."""
-        self._arm(0.0)
+        """Have ``tick`` called now."""
+        self._next_tick = 0.0
+        self._arm()
 
-    def _arm(self, delay: float) -> None:
+    def _begin(self) -> None:
+        try:
+            self.begin()
+        except Exception:
+            # Whoever looks after it starts another one, with a pause that grows.
+            self.send(self.myAddress, ActorExitRequest())
+            raise
+        self._arm()
+
+    def _arm(self) -> None:
+        """Set the timer, anew: for the next tick, or sooner to fetch what threads have done."""
         if not self.ending:
+            delay = max(0.0, self._next_tick - time.monotonic())
             self._generation += 1
-            self.wakeupAfter(timedelta(seconds=max(0.0, delay)), payload=self._generation)
+            self.wakeupAfter(
+                timedelta(seconds=min(delay, _POLL) if self.jobs.pending else delay), payload=self._generation
+            )
 
     def _defer(self, request: Request, later: Later, sender: Any) -> None:
         def done(outcome: Any) -> None:
@@ -157,13 +178,14 @@ class BaseActor(ActorTypeDispatcher):
         idle = not self.jobs.pending
         self.jobs.submit(later.queue, lambda: self.desk.resume(request, later), done)
         if idle:
-            self._arm(_POLL)
+            self._arm()
 
     def _failed(self, message: Any, sender: Any, error: Exception) -> None:
-        try:
-            self.desk.note(error)
+        # There is nobody left to tell when this fails too.
+        with suppress(Exception):
             self.log.error("%s failed on %s: %s", type(self).__name__, type(message).__name__, place_of(error))
-            if isinstance(message, Request) and (reply := self.desk.answer(message, error)) is not None:
+        with suppress(Exception):
+            if not isinstance(message, Request):
+                self.desk.note(error)
+            elif (reply := self.desk.answer(message, error)) is not None:
                 self.send(sender, reply)
-        except Exception:  # noqa: BLE001, S110 - there is nobody left to tell
-            pass

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from coatcheck.actors.jobs import Jobs
 from coatcheck.errors import CoatcheckError, StoreUnavailable
+from coatcheck.store.gate import GateBusy
 from coatcheck.store.upkeep import ROUND
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ SYNC: Final = "sync"
 
 _BATCH: Final = 400
 _SHORTEST_PAUSE: Final = 0.002
+_BUSY_PAUSE: Final = 0.005
 
 
 class Rounds:
@@ -66,8 +68,11 @@ class Rounds:
 
     def _sweep(self) -> float:
         # Another writer's turn is worth more than a sweep: it comes again.
-        with self._store.no_wait():
-            report = self._store.sweep_batch(_BATCH)
+        try:
+            with self._store.no_wait():
+                report = self._store.sweep_batch(_BATCH)
+        except GateBusy:
+            return _BUSY_PAUSE
         self.removed += report.removed
         self.behind = report.more
         if not report.more:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from coatcheck.actors.base import BaseActor
@@ -64,11 +65,12 @@ class SessionManager(BaseActor):
             self.log.log(logging.WARNING, "upkeep: %s", place_of(error))
         return delay
 
-    def end(self) -> None:
-        """Leave the duty, and close the store."""
+    def end(self, *, idle: bool) -> None:
+        """Leave the duty, and close the store unless a thread is still in it."""
         if self._rounds is not None and self._verbs is not None:
             self._rounds.leave()
-            self._verbs.close()
+            if idle:
+                self._verbs.close()
 
     def _details(self) -> Mapping[str, Any]:
         if self._rounds is None or self._verbs is None:
@@ -79,4 +81,5 @@ class SessionManager(BaseActor):
             "swept": self._rounds.removed,
             "sweep_behind": self._rounds.behind,
             "jobs": self.jobs.pending,
+            "policy": asdict(self._verbs.store.environment.policy) if self._verbs.ready else {},
         }

@@ -14,6 +14,7 @@ from coatcheck.actors.base import BaseActor
 from coatcheck.actors.desk import Desk
 from coatcheck.actors.keeper import Keeper
 from coatcheck.messages import ActorReport, FindManager, InspectActor, ManagerFound, Reply
+from coatcheck.system import process
 from coatcheck.system.wire import text_of
 
 _MANAGER = "coatcheck.actors.session_manager.SessionManager"
@@ -93,10 +94,12 @@ class SystemSupervisor(BaseActor):
         self.send(address, InspectActor())
 
     def _end_hung(self) -> None:
-        if self._manager.pid is not None:
-            # A child of this process: its number is not anyone else's before ChildActorExited has been heard.
+        # Children of this process: no number is anyone else's before ChildActorExited has been heard. One that has
+        # never spoken has not told its number, but then it is the only one there is.
+        pids = process.children(os.getpid()) if self._manager.pid is None else [self._manager.pid]
+        for pid in pids:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(self._manager.pid, signal.SIGKILL)
+                os.kill(pid, signal.SIGKILL)
 
     def _forget_late(self) -> None:
         now = time.monotonic()

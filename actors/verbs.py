@@ -272,7 +272,12 @@ class Verbs:
 
     def compact(self, request: m.CompactStore) -> m.Reply:
         """A smaller file."""
-        before, after = self.store.compact()
+        # While nobody may have the store open, all others wait in a thread, so that the actor goes on answering.
+        self.ready = False
+        try:
+            before, after = self.store.compact()
+        finally:
+            self.ready = True
         return m.StoreCompacted(request_id=request.request_id, before=before, after=after)
 
     def sync(self, request: m.SyncStore) -> m.Reply:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from coatcheck.client.pool import Endpoint, Pool
 from coatcheck.errors import RequestTimeout, StoreUnavailable
+from coatcheck.messages import ActorReport, InspectActor
+from coatcheck.store import policy
 from coatcheck.system.frames import bad_frames
 from coatcheck.system.joining import find_manager, join_base
 from coatcheck.system.wire import Unanswered, Undelivered
@@ -115,6 +117,7 @@ class ManagerLine:
             base, _ = join_base(self._settings, max(0.0, deadline - time.monotonic()))
             try:
                 manager = find_manager(base, max(0.0, deadline - time.monotonic()))
+                self._agree(base, manager, deadline)
             except BaseException:
                 base.leave()
                 raise
@@ -123,6 +126,18 @@ class ManagerLine:
             return joined
         finally:
             self._joining.release()
+
+    def _agree(self, base: Any, manager: Any, deadline: float) -> None:
+        """Raise ConfigurationError where the store is kept in another way than the settings ask for."""
+        if not policy.asks_for_anything(self._settings):
+            return
+        try:
+            report = base.call(manager, InspectActor(deadline=deadline), max(0.0, deadline - time.monotonic()))
+        except (Undelivered, Unanswered):
+            raise self._timeout(deadline, known=True) from None
+        stored = report.details.get("policy") if isinstance(report, ActorReport) else None
+        if stored:
+            policy.compare(policy.Policy(**stored), self._settings)
 
     def _lost(self, joined: _Joined) -> None:
         """Something is wrong with the manager or the system: the next call looks where they are now."""

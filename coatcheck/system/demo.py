@@ -16,11 +16,15 @@ from typing import TYPE_CHECKING, Final
 
 from coatcheck.errors import ConfigurationError, StoreUnavailable
 from coatcheck.system.files import Whereabouts
+from coatcheck.system.process import end_with_parent
 
 if TYPE_CHECKING:
     from types import FrameType
 
 WORKERS: Final = 2
+THREADS: Final = 8
+"""Of each worker: a browser's six connections to a host are served at the same time, which is what the lab is about."""
+
 _PATIENCE: Final = 30.0
 _STOP_WITHIN: Final = 10.0
 
@@ -89,8 +93,9 @@ class _Demo:
         return False
 
     def _start_shop(self) -> None:
-        arguments = [sys.executable, "-m", "gunicorn", "--workers", str(WORKERS), "--bind", f"127.0.0.1:{self._port}"]
-        arguments += ["--log-level", "warning", "--graceful-timeout", "5", "--chdir", str(_SHOP), "app:create_app()"]
+        arguments = [sys.executable, "-m", "gunicorn", "--workers", str(WORKERS), "--threads", str(THREADS)]
+        arguments += ["--bind", f"127.0.0.1:{self._port}", "--log-level", "warning", "--graceful-timeout", "5"]
+        arguments += ["--chdir", str(_SHOP), "app:create_app()"]
         paths = [str(_ROOT), str(_SHOP), *filter(None, [os.environ.get("PYTHONPATH")])]
         child = self._start(arguments, PYTHONPATH=os.pathsep.join(paths))
         self._await("the shop", child, self._shop_answers)
@@ -101,12 +106,14 @@ class _Demo:
 
     def _start(self, arguments: list[str], *, stdout: int | None = None, **environ: str) -> subprocess.Popen[bytes]:
         # In a group of its own: Ctrl-C at the terminal is for this process, which then ends its children in order.
+        me = os.getpid()
         child = subprocess.Popen(  # noqa: S603 - what is started is named here
             arguments,
             stdin=subprocess.DEVNULL,
             stdout=stdout,
             env={**os.environ, "COATCHECK_HOME": str(self._home), "COATCHECK_LANE": self._lane, **environ},
             start_new_session=True,
+            preexec_fn=lambda: end_with_parent(me),  # noqa: PLW1509 - there are no threads here
         )
         self._children.append(child)
         return child

@@ -39,6 +39,7 @@ READY_WITHIN: Final = 30.0
 """Seconds in which the first system has to be ready."""
 
 _ROUND: Final = 1.0
+_GREETING: Final = 2.0
 _SILENCES: Final = 3
 _LONGEST_PAUSE: Final = 5.0
 
@@ -141,8 +142,8 @@ class Runner:
         assert self._tree is not None
         base = self._tree.base
         try:
-            supervisor = base.named_actor(SUPERVISOR_CLASS, SUPERVISOR_NAME, _ROUND)
-            reply = base.call(supervisor, InspectActor(deadline=time.monotonic() + _ROUND), _ROUND)
+            supervisor = base.named_actor(SUPERVISOR_CLASS, SUPERVISOR_NAME, _GREETING)
+            reply = base.call(supervisor, InspectActor(deadline=time.monotonic() + _GREETING), _GREETING)
         except (StoreUnavailable, Undelivered, Unanswered):
             self._silences += 1
         else:

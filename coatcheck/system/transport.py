@@ -22,8 +22,8 @@ from thespian.system.transport.TCPTransport import (
 
 from coatcheck.errors import ConfigurationError
 from coatcheck.system import allowed, prepared, process
-from coatcheck.system.frames import FrameRefused, bad_frames, framed
-from coatcheck.system.seal import Seal
+from coatcheck.system.frames import MAX_FRAME, FrameRefused, bad_frames, framed
+from coatcheck.system.seal import MAC_SIZE, Seal
 
 _prepared = prepared  # imported for what it does, before anything of Thespian
 
@@ -130,7 +130,11 @@ class SealedTransport(TCPTransport):
         """The frame of a message. Nothing for dead letters: they would carry session data to the admin."""
         if isinstance(intent.message, DeadEnvelope):
             return b""
-        return framed(self._seal.put(pickle.dumps((self.myAddress, intent.message), 4)))
+        payload = pickle.dumps((self.myAddress, intent.message), 4)
+        if len(payload) > MAX_FRAME - MAC_SIZE:
+            msg = f"a message of {len(payload)} bytes does not go over the wire: {MAX_FRAME - MAC_SIZE} do"
+            raise ValueError(msg)
+        return framed(self._seal.put(payload))
 
     def settle(self) -> None:
         """Tell those who wait for a transmission that ended without the loop, as a refused connection does."""

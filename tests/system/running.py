@@ -93,7 +93,7 @@ class RunningSystem:
             self.process.send_signal(number)
         return self.process.wait(PATIENCE)
 
-    def __enter__(self) -> RunningSystem:
+    def __enter__(self) -> RunningSystem:  # noqa: PYI034 - typing has Self from Python 3.11 on
         self.start()
         try:
             self.ready()
@@ -106,7 +106,7 @@ class RunningSystem:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if error is not None:
-            print(self.log)
+            sys.stdout.write(self.log)
         self._end()
 
     def _end(self) -> None:
