@@ -59,6 +59,13 @@ class Environment:
         self._inside: list[int] = []
         self._reset_locks()
 
+    def renew(self, home: Path, founder: Founder, clock: Clock) -> None:
+        """Begin again for the first user after the last one; the directory may be another with the same number."""
+        self.home, self._founder = home, founder
+        self.upkeep = Upkeep(self, clock)
+        if self._handle is None:
+            self.policy = Policy()
+
     def _reset_locks(self) -> None:
         self._opening = threading.RLock()
         self._writing = threading.Lock()
@@ -87,6 +94,8 @@ class Environment:
         """Give a read transaction back."""
         transaction.abort()
         self._inside.remove(_get_ident())
+        if not self.users:
+            self.close()
 
     def begin_write(self, timeout: float) -> Transaction:
         """A write transaction, after the writer gate; to be given to ``end_write``.
@@ -141,6 +150,8 @@ class Environment:
             self._gate.leave()
             self._inside.remove(_get_ident())
             self._writing.release()
+            if not self.users:
+                self.close()
 
     def outside_transactions(self) -> lmdb.Environment:
         """The open handle, for what LMDB does by itself (copy, sync, info). Call ``leave`` afterwards."""
@@ -157,6 +168,8 @@ class Environment:
     def leave(self) -> None:
         """The end of ``outside_transactions``."""
         self._inside.remove(_get_ident())
+        if not self.users:
+            self.close()
 
     def highest_byte(self) -> int:
         """The end of the highest page that was ever in use."""

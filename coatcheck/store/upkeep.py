@@ -126,7 +126,12 @@ class Upkeep:
             self._descriptor = None
 
     def _run(self) -> None:
+        environment = self._environment
         while not self._stop.wait(ROUND):
+            if environment.upkeep is not self or not environment.users:
+                self._thread = None  # started by a verb that was overtaken by the last close
+                self.release()
+                return
             try:
                 self.tell()
                 if self.acquire():
