@@ -1,4 +1,12 @@
-"""Who acts: one module per actor."""
+"""Who acts: one module per actor, and beside each what it does that needs no Thespian.
+
+====================  ===================  ==============================================================
+actor                 module               what it is for
+====================  ===================  ==============================================================
+SystemSupervisor      supervisor.py        the only named actor: starts the others, and again when they end
+SessionManager        session_manager.py   all verbs of the store as messages, and the store's upkeep
+====================  ===================  ==============================================================
+"""
 
 if __name__ != "coatcheck.actors":  # found as plain `actors` in a checkout: the same module, never a twin
     from coatcheck._alias import be
@@ -6,3 +14,7 @@ if __name__ != "coatcheck.actors":  # found as plain `actors` in a checkout: the
     be(__name__, "coatcheck.actors")
 
 # Exports: absolute imports of coatcheck.actors.x only, which are the same objects under either name.
+from coatcheck.actors.session_manager import SessionManager
+from coatcheck.actors.supervisor import SystemSupervisor
+
+__all__ = ["SessionManager", "SystemSupervisor"]

@@ -23,7 +23,8 @@ from benchmarks.rounds import Measure, alternate, turns
 from benchmarks.samples import Series
 from benchmarks.seeding import UNTOUCHED, Plan, seed
 from benchmarks.sides import Side
-from benchmarks.sweep import KEEP_EVERY, SHORT, Swept, sweep_all
+from benchmarks.sweep import KEEP_EVERY, SHORT
+from benchmarks.sweeping import Swept, by_verb
 from coatcheck.flask import CoatcheckSessionInterface
 from coatcheck.lifetimes import HOUR
 from coatcheck.testing import FakeClock
@@ -51,6 +52,7 @@ def run(options: argparse.Namespace, directory: Path) -> dict[str, Any]:
     control = Plan(large, "large", UNTOUCHED, settings=settings)
     tokens = seed(directory / _SUBJECT, subject, _SUBJECT)[::every]
     with (
+        by_verb(directory / _SUBJECT, settings, 1_000) as sweep,
         coatcheck.connect(directory / _SUBJECT, **settings) as client,
         coatcheck.connect(directory / _CONTROL, **settings) as calm,
     ):
@@ -60,7 +62,7 @@ def run(options: argparse.Namespace, directory: Path) -> dict[str, Any]:
         }
         before = _saves(options, sides, "before")
         clock.advance(2 * HOUR)
-        swept = sweep_all(client, subject.sessions - len(subject.lasting()), 1_000)
+        swept = sweep(len(subject.lasting()))
         after = _saves(options, sides, "after")
     return _report(options, swept, before, after)
 

@@ -70,7 +70,7 @@ def _sides(options: argparse.Namespace, directory: Path, size: str, port: int) -
         if "actor" not in options.without:
             sides.append(stack.enter_context(actor_side(directory, tokens)))
         for side in sides:
-            side.verify(size, options.sessions - 1, keeps=side.name != COOKIE)
+            side.verify(size, side.sessions - 1, keeps=side.name != COOKIE)
         yield sides
 
 

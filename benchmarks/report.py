@@ -52,7 +52,7 @@ def budgets(rows: Sequence[Row]) -> None:
 
 
 def _need(row: Row) -> str:
-    return f"{'at least' if row.at_least else 'at most'} {row.need:,.4g}{row.unit}"
+    return f"{'at least' if row.at_least else 'at most'} {row.need:,g}{row.unit}"
 
 
 def _seen(row: Row) -> str:

@@ -18,10 +18,10 @@ from benchmarks import report
 from benchmarks.budgets import MILLION, Row
 from benchmarks.contents import SIZES
 from benchmarks.pace import CoatcheckVisitor, Paced, for_seconds, run_paced
-from benchmarks.progress import progress
 from benchmarks.rounds import frozen
 from benchmarks.samples import Summary, summarize
 from benchmarks.seeding import UNTOUCHED, Plan, seed
+from benchmarks.sweeping import Swept, by_manager, by_verb
 from coatcheck.lifetimes import DAY, HOUR, Lifetimes
 from coatcheck.testing import FakeClock
 
@@ -30,30 +30,6 @@ SHORT: Final = Lifetimes(idle=1 * HOUR, absolute=1 * DAY)
 
 KEEP_EVERY: Final = 5
 """Four of five sessions expire."""
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of this benchmark."""
-    parser.add_argument("--sessions", type=int, default=MILLION, help="four of five expire (default 1000000)")
-    parser.add_argument("--size", choices=list(SIZES), default="small", help="default small")
-    parser.add_argument("--rate", type=float, default=1_000, help="loads and saves a second beside it (default 1000)")
-    parser.add_argument("--writes", type=float, default=0.3, help="share of saves (default 0.3)")
-    parser.add_argument("--seconds", type=float, default=10.0, help="seconds of the same without a sweep (default 10)")
-    parser.add_argument("--limit", type=int, default=1_000, help="the limit of one sweep call (default 1000)")
-
-
-@dataclass(frozen=True)
-class Swept:
-    """What sweeping until nothing was due has done."""
-
-    removed: int
-    """Sessions."""
-
-    seconds: float
-    """In all."""
-
-    gate_seconds: float
-    """Inside the writer gate."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +42,17 @@ class _Job:
     seconds: float
 
 
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of this benchmark."""
+    parser.add_argument("--sessions", type=int, default=MILLION, help="four of five expire (default 1000000)")
+    parser.add_argument("--size", choices=list(SIZES), default="small", help="default small")
+    parser.add_argument("--rate", type=float, default=1_000, help="loads and saves a second beside it (default 1000)")
+    parser.add_argument("--writes", type=float, default=0.3, help="share of saves (default 0.3)")
+    parser.add_argument("--seconds", type=float, default=10.0, help="seconds of the same without a sweep (default 10)")
+    parser.add_argument("--sweeper", choices=["verb", "manager"], default="verb", help="who sweeps (default verb)")
+    parser.add_argument("--limit", type=int, default=1_000, help="the limit of one call of the verb (default 1000)")
+
+
 def run(options: argparse.Namespace, directory: Path) -> dict[str, Any]:
     """Measure and print; the whole result for ``--json``."""
     clock = FakeClock(directory / "clock", now=time.time_ns() // 1000)
@@ -76,36 +63,20 @@ def run(options: argparse.Namespace, directory: Path) -> dict[str, Any]:
     lasting = [tokens[index] for index in plan.lasting()]
     del tokens
     job = _Job(home, settings, lasting, options.rate, options.writes, options.seconds)
-    with coatcheck.connect(home, **settings) as client, _visitors(job) as visitors:
+    manager = options.sweeper == "manager"
+    sweeper = by_manager(home, settings) if manager else by_verb(home, settings, options.limit)
+    with sweeper as sweep, _visitors(job) as visitors:
         visitors.send("calm")
         calm: Paced = visitors.recv()
-        clock.advance(2 * HOUR)
         visitors.send("sweep")
-        swept = sweep_all(client, options.sessions - len(lasting), options.limit)
+        clock.advance(2 * HOUR)
+        swept = sweep(len(lasting))
         visitors.send("end")
         meanwhile: Paced = visitors.recv()
-        left = client.stats().sessions
-    if left != len(lasting):
-        msg = f"{left:,} sessions are left after the sweep, not {len(lasting):,}"
+    if swept.removed != options.sessions - len(lasting):
+        msg = f"{swept.removed:,} sessions were swept, not {options.sessions - len(lasting):,}"
         raise AssertionError(msg)
     return _report(options, calm, meanwhile, swept)
-
-
-def sweep_all(client: coatcheck.SessionClient, expected: int, limit: int) -> Swept:
-    """Sweep until nothing is due; ``expected`` is for the progress display."""
-    removed, gate = 0, 0.0
-    began = time.monotonic()
-    with progress("sweeping", expected) as bar:
-        while True:
-            done = client.sweep(limit=limit)
-            removed += done.removed
-            gate += done.seconds
-            bar.advance(done.removed)
-            if done.held:
-                msg = "nothing was swept: the store distrusts the clock (see doctor)"
-                raise AssertionError(msg)
-            if not done.more:
-                return Swept(removed, time.monotonic() - began, gate)
 
 
 @contextmanager
@@ -130,7 +101,8 @@ def _visit(job: _Job, orders: Connection) -> None:
         visitor = CoatcheckVisitor(client, job.tokens)
         indexes = range(len(job.tokens))
         orders.recv()
-        for until in (for_seconds(2.0), for_seconds(2.0 + job.seconds)):
+        for seconds in (2.0, job.seconds):  # the first as a warm-up
+            until = for_seconds(seconds)
             found = run_paced(visitor, indexes, rate=job.rate, writes=job.writes, until=until, chance=chance)
         orders.send(found)
         orders.recv()
@@ -150,19 +122,18 @@ def _report(options: argparse.Namespace, calm: Paced, meanwhile: Paced, swept: S
         f"another process, {options.rate:,.0f} operations/s, {options.writes:.0%} saves, {options.size} sessions",
         [(name, summary, "") for name, summary in summaries.items()],
     )
+    print(f"\n{swept.removed:,} swept in {swept.seconds:.1f} s by the {options.sweeper}")
     rows = [
-        Row(f"sweep, {options.sessions:,} sessions", 25_000, swept.removed / swept.seconds, unit="/s"),
+        Row(f"sweep, {options.sessions:,} sessions", 25_000, swept.rate, unit="/s"),
         Row("save p99 while sweeping", 5.0, summaries["save, sweeping"].p99 / 1000, at_least=False, unit=" ms"),
         Row("load p99 while sweeping", 1.0, summaries["load, sweeping"].p99 / 1000, at_least=False, unit=" ms"),
     ]
-    share = swept.gate_seconds / swept.seconds
-    print(f"\n{swept.removed:,} removed in {swept.seconds:.1f} s, {share:.0%} of it inside the writer gate")
     report.budgets(rows)
     return {
         "sessions": options.sessions,
+        "sweeper": options.sweeper,
         "removed": swept.removed,
         "seconds": round(swept.seconds, 3),
-        "gate_share": round(share, 4),
         "operations": {name: summary.as_json() for name, summary in summaries.items()},
         "budgets": [row.as_json() for row in rows],
     }

@@ -13,6 +13,7 @@ from coatcheck.tracking import Login, Pending
 
 if TYPE_CHECKING:
     from coatcheck.lifetimes import Lifetimes
+    from coatcheck.store.contract import Reason
     from coatcheck.store.record import Record
 
 _Made = TypeVar("_Made", bound="Session")
@@ -88,6 +89,18 @@ class Session(SessionLife):
         """What was noted about the device; a copy."""
         record = self._loaded()
         return {} if record is None else record.meta
+
+    @property
+    def reason(self) -> Reason | None:
+        """Why the token that was presented has no session; None when it has, and when there was none."""
+        self._loaded()
+        return self._reason
+
+    @property
+    def retired_ago(self) -> float | None:
+        """Seconds since the presented token was rotated out; None unless that is the ``reason``."""
+        self._loaded()
+        return self._retired_ago
 
     @property
     def in_grace(self) -> bool:

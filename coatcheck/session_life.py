@@ -38,14 +38,14 @@ class SessionLife(TrackedDict):
         "_meta",
         "_own",
         "_presented",
+        "_reason",
+        "_retired_ago",
         "_sealed",
         "_taken",
         "_takes",
         "_token",
         "ended",
         "peer",
-        "reason",
-        "retired_ago",
     )
 
     _error: CoatcheckError
@@ -74,10 +74,8 @@ class SessionLife(TrackedDict):
         """The address of whoever presented the token, or None."""
         self.ended = False
         """Whether a commit found that the session had ended meanwhile."""
-        self.reason: Reason | None = None
-        """Why the token that was presented has no session; None when it has, and when there was none."""
-        self.retired_ago: float | None = None
-        """Seconds since the presented token was rotated out; None unless that is the ``reason``."""
+        self._reason: Reason | None = None
+        self._retired_ago: float | None = None
 
     # Loading ---------------------------------------------------------------------------------------------------
 
@@ -110,10 +108,10 @@ class SessionLife(TrackedDict):
     def _absent(self, reason: Reason | None, ended_ago: float | None) -> None:
         # The token is forgotten at once: what was not found here is never adopted.
         self._token = None
-        self.reason = reason
+        self._reason = reason
         self._client.note_refused(reason, self.peer)
         if reason == "retired":
-            self.retired_ago = ended_ago
+            self._retired_ago = ended_ago
             self._borrowed = ended_ago is not None and ended_ago < JUST_RETIRED
 
     def _ready(self) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -153,9 +153,3 @@ def restore(name: str, packed: bytes) -> Message:
         msg = f"{name} cannot be read: {type(error).__name__}"
         raise ValueError(msg) from error
     return made
-
-
-def copy_with(sent: Message, **changes: Any) -> Message:
-    """The same message with other values in some fields."""
-    values: Mapping[str, Any] = {each.name: getattr(sent, each.name) for each in fields(sent)}
-    return type(sent)(**{**values, **changes})

@@ -209,6 +209,17 @@ def test_depth_has_a_limit_that_loading_keeps(wrap: Callable[[Any], Any], core: 
     assert len(error.path) < 200
 
 
+def test_wide_containers_count_as_deep() -> None:
+    """Long lists and dicts, whose heads are others in msgpack, count towards the depth like short ones."""
+    wide = nested(
+        20, lambda inner: [inner, *range(15)], nested(20, lambda inner: {**dict.fromkeys(range(15)), 15: inner}, 1)
+    )
+    value = nested(460, lambda inner: [inner], wide)
+
+    assert unpack(pack(value)) == value
+    assert "nested more than 500 deep" in str(refusal_of([value]))
+
+
 @pytest.mark.parametrize("depth", [600, 1024, 1025, 3000, 100_000])
 def test_any_depth_is_refused_in_good_order(depth: int) -> None:
     """However deep a structure is, it is refused: not taken for good, no crash, no RecursionError."""

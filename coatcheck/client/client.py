@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from os import PathLike
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from coatcheck.store.record import Record
 
 
-def connect(home: str | os.PathLike[str] | None = None, *, lane: str | None = None, **settings: Any) -> SessionClient:
+def connect(home: str | PathLike[str] | None = None, *, lane: str | None = None, **settings: Any) -> SessionClient:
     """A client for the store in the state directory ``home``; nothing is opened before the first verb.
 
     ``home`` and ``lane`` (``direct`` or ``actor``) come from ``COATCHECK_HOME`` and ``COATCHECK_LANE`` when they are
@@ -239,7 +239,7 @@ class SessionClient:
         """Compare all records with all indexes."""
         return self.store.check()
 
-    def backup(self, target: str | os.PathLike[str]) -> None:
+    def backup(self, target: str | PathLike[str]) -> None:
         """Write a consistent copy into a new directory."""
         self.store.backup(target)
 

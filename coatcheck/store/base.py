@@ -12,7 +12,7 @@ from coatcheck.keyring import Keyring, load_or_create, parse_secrets
 from coatcheck.store import files, policy
 from coatcheck.store.environment import Environment
 from coatcheck.store.refusals import KINDS
-from coatcheck.store.registry import environment_at, release
+from coatcheck.store.registry import environment_at, release, table_lock
 from coatcheck.store.room import Room
 from coatcheck.store.tables import Transaction
 from coatcheck.store.transactions import Read, Write
@@ -42,6 +42,7 @@ class StoreBase:
         self.counters: Counter[str] = Counter()
         self._background = background
         self._environment: Environment | None = None
+        self._here: Environment  # as last joined, for use inside a transaction: joining there would wait for itself
         self._keyring: Keyring | None = None
         self._now = self.clock.now
 
@@ -50,7 +51,8 @@ class StoreBase:
     @property
     def keyring(self) -> Keyring:
         """The server secrets."""
-        self.environment  # noqa: B018 - reads them
+        if self._keyring is None:
+            self._join()
         assert self._keyring is not None
         return self._keyring
 
@@ -87,8 +89,19 @@ class StoreBase:
         self._keyring = keyring
         self._tokens = Tokens(keyring)
         self._room = Room(environment)
-        self._environment = environment
+        self._here = environment
+        self._exchange(environment)
         return environment
+
+    def _exchange(self, environment: Environment | None) -> None:
+        """Put this where the store keeps its environment, and give back what was there.
+
+        Threads may join and close at once: each use that was counted is given back once.
+        """
+        with table_lock():
+            former, self._environment = self._environment, environment
+        if former is not None:
+            release(former)
 
     def prepare(self) -> None:
         """Make the store if it is absent, see that it can be opened, and leave nothing open.
@@ -102,9 +115,7 @@ class StoreBase:
 
     def close(self) -> None:
         """Give back what is open. The next verb opens again."""
-        environment, self._environment = self._environment, None
-        if environment is not None:
-            release(environment)
+        self._exchange(None)
 
     @property
     def upkeep(self) -> Upkeep:
@@ -142,7 +153,7 @@ class StoreBase:
 
     @property
     def _tables(self) -> Tables:
-        return self.environment.tables
+        return self._here.tables
 
 
 def check_principal(principal: str) -> str:

@@ -33,6 +33,11 @@ class Environment(Handle):
         self.upkeep = Upkeep(self, clock)
         self.on_pinned, self.on_forked = self.upkeep.watch, self.upkeep.forget
 
+    def renew(self, home: Path, founder: Founder, clock: Clock) -> None:
+        """Begin again for the first user after the last one; the directory may be another with the same number."""
+        self.moved(home, founder, clock)
+        self.upkeep.renew(clock)
+
     # Transactions ----------------------------------------------------------------------------------------------
 
     def begin_read(self) -> Transaction:
@@ -57,6 +62,8 @@ class Environment(Handle):
         """Give a read transaction back."""
         transaction.abort()
         self._inside.remove(_get_ident())
+        if not self.users:
+            self.close()
 
     def begin_write(self, timeout: float) -> Transaction:
         """A write transaction, after the writer gate; to be given to ``end_write``.
@@ -125,6 +132,8 @@ class Environment(Handle):
             self._gate.leave()
             self._inside.remove(_get_ident())
             self._writing.release()
+            if not self.users:
+                self.close()
 
     def sync_point(self) -> bool:
         """Make a sync point; whether anything had been written since the last.

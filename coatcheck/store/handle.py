@@ -62,11 +62,23 @@ class Handle:
         self._handle: lmdb.Environment | None = None
         self._pid = 0
         self._keeps_gates = False
+        self._identity: tuple[int, int] | None = None
         # Which threads are inside a transaction. A list, because append and remove are atomic: an entering thread
         # appends first and then looks at the handle, a forking one takes the handle away first and then waits for
         # the list to become empty; so one of the two always sees the other.
         self._inside: list[int] = []
         self._reset_locks()
+
+    def moved(self, home: Path, founder: Founder, clock: Clock) -> None:
+        """Use another path, founder and clock from now on; a handle on other files is given up."""
+        self.home, self._founder = home, founder
+        self.sync_points.moved(home, clock)
+        with self._opening:
+            if self._handle is not None and self._identity != _identity_of(home):
+                self.sync_points.drop()
+                self._close_handle()
+            if self._handle is None:
+                self.policy = Policy()
 
     def _reset_locks(self) -> None:
         self._opening = threading.RLock()
@@ -88,6 +100,8 @@ class Handle:
     def leave(self) -> None:
         """The end of ``outside_transactions``."""
         self._inside.remove(_get_ident())
+        if not self.users:
+            self.close()
 
     # Opening and closing ---------------------------------------------------------------------------------------
 
@@ -144,6 +158,7 @@ class Handle:
                 raise
         self._shared, self._gate = shared, gate
         self._pid = _getpid()
+        self._identity = _identity_of(self.home)
         self._handle = handle
         if self.sync_points.pinned:
             self.on_pinned()
@@ -220,7 +235,7 @@ class Handle:
         While this process pins the sync point and others have the store open, it stays open: see ``sync_points``.
         """
         with self._opening:
-            if self._handle is None or not self.sync_points.pinned:
+            if self._handle is None or not self.sync_points.pinned or _get_ident() in self._inside:
                 self._close_handle()
                 return self._handle is None
             # Inside the gate nobody can write, and whoever opens now waits, to look for a pin once we are gone.
@@ -328,3 +343,11 @@ class Handle:
             self._shared.close()
             self._keeps_gates = False
         self.on_forked()
+
+
+def _identity_of(home: Path) -> tuple[int, int] | None:
+    try:
+        status = (home / files.DATA).stat()
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino

@@ -77,6 +77,11 @@ def compare(policy: Policy, settings: Settings) -> None:
             raise ConfigurationError(msg)
 
 
+def asks_for_anything(settings: Settings) -> bool:
+    """Whether these settings ask for anything store-wide at all."""
+    return any(wish is not None for wish in _wishes(settings).values())
+
+
 def is_new(transaction: Transaction, tables: Tables) -> bool:
     """Whether nobody has settled this store yet."""
     return transaction.get(_POLICY, db=tables.meta) is None

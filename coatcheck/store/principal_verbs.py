@@ -107,7 +107,7 @@ class PrincipalVerbs(Sessions):
             self._list(draft)
 
     def _make_room(self, draft: Draft, binding: Binding, now: int) -> None:
-        policy = self.environment.policy
+        policy = self._here.policy
         limit = policy.max_sessions_per_principal
         if not limit:
             return

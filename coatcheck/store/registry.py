@@ -16,9 +16,16 @@ from coatcheck.store.handle import Founder
 if TYPE_CHECKING:
     from coatcheck.clock import Clock
 
+# An environment stays here when it is closed: a thread may be on its way into a transaction that opens it again, and a
+# second one on the same files would be refused by LMDB for good.
 _table: dict[tuple[int, int], Environment] = {}
 _table_lock = threading.Lock()
 _all: weakref.WeakSet[Environment] = weakref.WeakSet()
+
+
+def table_lock() -> threading.Lock:
+    """The lock on who uses what; another one after a fork."""
+    return _table_lock
 
 
 def environment_at(home: Path, founder: Founder, clock: Clock) -> Environment:
@@ -34,6 +41,8 @@ def environment_at(home: Path, founder: Founder, clock: Clock) -> Environment:
             environment = Environment(home.resolve(), founder, clock)
             _table[status.st_dev, status.st_ino] = environment
             _all.add(environment)
+        elif not environment.users:
+            environment.renew(home.resolve(), founder, clock)
         environment.users += 1
         return environment
 
@@ -44,18 +53,10 @@ def release(environment: Environment) -> None:
         environment.users -= 1
         if environment.users:
             return
-    environment.upkeep.stop()
-    if environment.close():
-        _forget(environment)
-    else:
-        environment.upkeep.linger(lambda: _forget(environment))
-
-
-def _forget(environment: Environment) -> None:
-    with _table_lock:
-        for key, value in list(_table.items()):
-            if value is environment and not environment.users:
-                del _table[key]
+        upkeep = environment.upkeep
+    upkeep.stop()
+    if not environment.users and not environment.close():
+        upkeep.linger()
 
 
 def _before_fork() -> None:

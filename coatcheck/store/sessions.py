@@ -42,7 +42,7 @@ class Sessions(StoreBase):
 
     def _draft(self, transaction: Transaction, token_hash: bytes, now: int) -> tuple[Draft, bool]:
         """The live session of a token, and whether the token is in grace. Raises SessionMissing."""
-        tables = self.environment.tables
+        tables = self._tables
         packed = transaction.get(token_hash, db=tables.tokens)
         if packed is None:
             self._miss("unknown")
@@ -59,7 +59,7 @@ class Sessions(StoreBase):
 
     def _open_draft(self, transaction: Transaction, sid: bytes, row: bytes) -> Draft:
         draft = Draft(transaction, self._tables, sid, header.current(row))
-        draft.flash_limit = self.environment.policy.max_flashes
+        draft.flash_limit = self._here.policy.max_flashes
         return draft
 
     def _miss(self, reason: Reason) -> NoReturn:
@@ -120,14 +120,14 @@ class Sessions(StoreBase):
         for step in steps:
             step(draft)
         length = draft.new_length
-        if length > self.environment.policy.max_session_bytes:
+        if length > self._here.policy.max_session_bytes:
             self._check_size(draft)
         if draft.grows:
             self._room.require()
         self.counters["flashes_dropped"] += draft.flashes_dropped
 
     def _check_size(self, draft: Draft) -> None:
-        limit = self.environment.policy.max_session_bytes
+        limit = self._here.policy.max_session_bytes
         size = draft.size
         if size <= limit or size <= draft.old_size:
             return

@@ -41,6 +41,10 @@ class SyncPoints:
         self._kept: tuple[object, ...] = ()
         self._transaction = -1
 
+    def moved(self, home: Path, clock: Clock) -> None:
+        """Use another path and clock from now on."""
+        self._home, self._clock = home, clock
+
     @property
     def pinned(self) -> bool:
         """Whether this process pins a sync point."""

@@ -12,7 +12,6 @@ import fcntl
 import logging
 import os
 import threading
-from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
@@ -44,7 +43,7 @@ class Upkeep:
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
-        self._closed: Callable[[], None] | None = None
+        self._lingers = False
         self.background = False
         """Whether this process may have the thread."""
         self.refusals = Refusals()
@@ -115,13 +114,19 @@ class Upkeep:
 
     def watch(self) -> None:
         """Start the thread, where this process may have one: it pins a sync point."""
-        if self.background:
+        if self.background and not self._stop.is_set():
             self.start()
 
-    def linger(self, closed: Callable[[], None]) -> None:
+    def linger(self) -> None:
         """Nobody uses the store here any more, but its pin is still needed: close as soon as it is not."""
-        self._closed = closed
+        self._lingers = True
         self.start()
+
+    def renew(self, clock: Clock) -> None:
+        """Somebody uses the store again."""
+        self._clock = clock
+        self._lingers = False
+        self._stop.clear()
 
     def stop(self) -> None:
         """End the thread, if there is one; sync what was written, and leave the duty."""
@@ -147,7 +152,12 @@ class Upkeep:
             self._descriptor = None
 
     def _run(self) -> None:
+        environment = self._environment
         while not self._stop.wait(ROUND):
+            if environment.upkeep is not self or not environment.users:
+                self._thread = None  # started by a verb that was overtaken by the last close
+                self.release()
+                return
             try:
                 if self._left():
                     return
@@ -162,14 +172,13 @@ class Upkeep:
     def _left(self) -> bool:
         """Whether the last user of the store has gone and it could be closed."""
         environment = self._environment
-        if environment.users or self._closed is None:
+        if environment.users or not self._lingers:
             return False
         self.release()
         environment.sync_points.drop_if_superseded()
         if environment.close():
             self._thread = None
             atexit.unregister(self.stop)
-            self._closed()
             return True
         return False
 

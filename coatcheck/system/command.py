@@ -1,0 +1,96 @@
+"""The command line of ``run_system.py``.
+
+Exit codes: 0 stopped as asked; 2 wrong arguments; 3 another process runs the system of this state directory; 4 the
+settings, the files or their permissions cannot work; 5 the actor system did not come up.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging.config
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import coatcheck
+from coatcheck.errors import CoatcheckError, ConfigurationError
+from coatcheck.settings import Settings
+from coatcheck.system.files import SystemRuns, lock_system
+
+OTHER_RUNS: Final = 3
+MISCONFIGURED: Final = 4
+NOT_STARTED: Final = 5
+
+
+def parser(program: str | None = None) -> argparse.ArgumentParser:
+    """The arguments of ``serve`` and ``demo``."""
+    parser = argparse.ArgumentParser(prog=program, description="Run coatcheck's actor system in the foreground.")
+    commands = parser.add_argument_group("commands")
+    commands.add_argument(
+        "command",
+        nargs="?",
+        choices=("serve", "demo"),
+        default="serve",
+        help="serve (default): run the actor system of a state directory; demo: the same, and a small shop on it",
+    )
+    parser.add_argument("--home", help="the state directory (default: COATCHECK_HOME; demo: demo-state)")
+    parser.add_argument("--port", type=int, help="serve: of the actor system (default: any); demo: of the shop (8000)")
+    parser.add_argument("--lane", choices=("direct", "actor"), help="demo: how the shop reaches its sessions (direct)")
+    parser.add_argument("--log-format", choices=("text", "json"), default="text", help="how to log to stderr")
+    parser.add_argument("--log-level", choices=("DEBUG", "INFO", "WARNING", "ERROR"), default="INFO")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run until told to stop; the exit code."""
+    arguments = parser().parse_args(argv)
+    try:
+        if arguments.command == "demo":
+            from coatcheck.system.demo import demo
+
+            return demo(arguments.home or "demo-state", lane=arguments.lane or "direct", port=arguments.port or 8000)
+        settings = Settings.load(arguments.home, port=arguments.port)
+        return serve(settings, level=arguments.log_level, as_json=arguments.log_format == "json")
+    except SystemRuns as error:
+        return _complain(error, OTHER_RUNS)
+    except ConfigurationError as error:
+        return _complain(error, MISCONFIGURED)
+    except CoatcheckError as error:
+        return _complain(error, NOT_STARTED)
+
+
+def serve(settings: Settings, *, level: str = "INFO", as_json: bool = False) -> int:
+    """Run the actor system of these settings until SIGTERM or SIGINT."""
+    if sys.platform != "linux":
+        msg = f"the actor system runs on Linux, not on {sys.platform}: use the direct lane here"
+        raise ConfigurationError(msg)
+    settings = replace(settings, home=settings.home.absolute())
+    descriptor = lock_system(settings.home)
+    try:
+        from coatcheck.system import logs
+        from coatcheck.system.runner import Runner
+
+        definitions = logs.definitions(level, as_json=as_json)
+        logging.config.dictConfig(definitions)
+        Runner(settings, definitions, lambda port: _announce(settings.home, port)).run()
+    finally:
+        os.close(descriptor)
+    return 0
+
+
+def _announce(home: Path, port: int) -> None:
+    lines = (
+        f"coatcheck {coatcheck.__version__} runs on {home}",
+        f"  join it   coatcheck.connect({str(home)!r}, lane='actor')",
+        f"  it is     process {os.getpid()}, listening on 127.0.0.1:{port} for those who have its secret",
+        f"  stop it   Ctrl-C, or: kill {os.getpid()}",
+    )
+    print("\n".join(lines), flush=True)  # noqa: T201 - for whoever started it
+
+
+def _complain(error: Exception, code: int) -> int:
+    print(f"coatcheck: {error}", file=sys.stderr, flush=True)  # noqa: T201
+    return code

@@ -1,0 +1,109 @@
+"""Frames on a stream: ``length>sealed``, as Thespian writes them, read within limits and not interpreted."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from typing import Final
+
+MAX_FRAME: Final = 64 * 1024 * 1024
+"""The largest frame that is read, in bytes."""
+
+_MAX_DIGITS: Final = 9
+_FIRST_READ: Final = 20
+
+
+class FrameRefused(ValueError):
+    """A stream that does not hold frames."""
+
+
+def framed(sealed: bytes) -> bytes:
+    """A sealed payload as it is sent."""
+    return b"%d>" % len(sealed) + sealed
+
+
+class FrameBuffer:
+    """What has arrived of one frame. It takes the place of Thespian's buffer, which would unpickle when it is full."""
+
+    def __init__(self, _serializer: object = None) -> None:
+        self._parts: list[bytes] = []
+        self._length = 0
+        self._size: int | None = None
+        self._extra = b""
+
+    def addMore(self, received: bytes) -> None:  # noqa: N802 - Thespian's name
+        """Add what has arrived. Raises FrameRefused for what cannot become a frame."""
+        if self._size is None:
+            head, mark, rest = (b"".join(self._parts) + received).partition(b">")
+            if not mark:
+                if len(head) > _MAX_DIGITS:
+                    msg = "no length where a frame begins"
+                    raise FrameRefused(msg)
+                self._parts = [head]
+                return
+            if not (head.isdigit() and len(head) <= _MAX_DIGITS) or int(head) > MAX_FRAME:
+                msg = "no length, or too large a one, where a frame begins"
+                raise FrameRefused(msg)
+            self._size = int(head)
+            self._parts = []
+            received = rest
+        wanted = self._size - self._length
+        self._extra += received[wanted:]
+        received = received[:wanted]
+        if received:
+            self._parts.append(received)
+            self._length += len(received)
+
+    def is_empty(self) -> bool:
+        """Whether nothing has arrived."""
+        return not self._parts and self._size is None
+
+    def remainingAmount(self) -> int:  # noqa: N802
+        """How many bytes to read next."""
+        return _FIRST_READ if self._size is None else self._size - self._length
+
+    def isDone(self) -> bool:  # noqa: N802
+        """Whether the frame is whole."""
+        return self._size is not None and self._length >= self._size
+
+    def removeExtra(self) -> None:  # noqa: N802
+        """Forget what came behind the frame."""
+        self._extra = b""
+
+    def completed(self) -> tuple[bytes, bytes] | None:
+        """The sealed payload and what came behind it, or None."""
+        return (b"".join(self._parts), self._extra) if self.isDone() else None
+
+
+class BadFrames:
+    """Frames that were dropped in this process, by the host they came from. Never what was in them."""
+
+    _MOST_PEERS = 1000
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+        self._unsaid: list[tuple[str, str]] = []
+
+    def count(self, peer: str, why: str) -> None:
+        """Count one; the first of each peer is to be logged."""
+        if peer not in self._counts:
+            if len(self._counts) >= self._MOST_PEERS:
+                peer = "others"
+            if not self._counts[peer]:
+                self._unsaid.append((peer, why))
+        self._counts[peer] += 1
+
+    @property
+    def total(self) -> int:
+        """How many there were."""
+        return self._counts.total() if hasattr(self._counts, "total") else sum(self._counts.values())
+
+    def log(self, logger: logging.Logger) -> None:
+        """Log what was not logged yet. Not done at once: in an actor, logging sends a frame itself."""
+        while self._unsaid:
+            peer, why = self._unsaid.pop(0)
+            logger.warning("dropped a frame from %s: %s; further ones are only counted", peer, why)
+
+
+bad_frames: Final = BadFrames()
+"""Those of this process."""

@@ -1,0 +1,78 @@
+"""Thespian, put right for this process. Everything here that uses Thespian's TCP transport imports this module.
+
+As it comes, Thespian listens on every interface and unpickles whatever arrives, before any check. That is changed in
+its modules, for the whole process. A Thespian system of somebody else over TCP in the same process would be hit by
+it, and is refused.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+from datetime import timedelta
+from typing import Any
+
+from thespian.system import multiprocCommon, systemCommon, transport, utilis
+from thespian.system.transport import IPBase, TCPTransport, asyncTransportBase
+
+from coatcheck.errors import ConfigurationError
+from coatcheck.system.frames import FrameBuffer
+
+LOOPBACK = "127.0.0.1"
+
+
+def _foreign() -> ConfigurationError:
+    msg = (
+        "another Thespian system over TCP lives in this process, and coatcheck's wire accepts sealed frames only: "
+        "run the two in different processes, or use coatcheck's direct lane here"
+    )
+    return ConfigurationError(msg)
+
+
+class _NoSerializer:
+    """Where Thespian's TCP transport has ``pickle``: whoever still asks for it is not of ours."""
+
+    @staticmethod
+    def dumps(_: object) -> bytes:
+        raise _foreign()
+
+    loads = dumps
+
+
+def _install() -> None:
+    tcp: Any = TCPTransport
+    if any(isinstance(each, tcp.TCPTransport) for each in gc.get_objects()):
+        raise _foreign()
+    os.environ["THESPIAN_BASE_IPADDR"] = LOOPBACK
+    # Thespian's own log lies in the directory for temporary files, readable for all, and quotes messages. Off, unless
+    # run_system.py has named a file in the state directory.
+    size = int(os.environ.get("THESPLOG_FILE_MAXSIZE", "65536")) if os.environ.get("THESPLOG_FILE") else 0
+    utilis.thesplog_control(logging.WARNING, False, size)
+    tcp.serializer = _NoSerializer
+    tcp.ReceiveBuffer = FrameBuffer
+    # Every listener on loopback, those of clients too; THESPIAN_BASE_IPADDR alone changes only what is advertised.
+    IPBase.TCPv4ActorAddress.bindArgs = property(lambda self: ((LOOPBACK, self.bindname[1]),))
+    # The admin looks for its logger's definitions under a name that it does not have, and dies with its logger.
+    multiprocCommon.MultiProcAdmin.logDefs = property(lambda self: self.logdefs)
+    # Twenty idle clients would take all the slots of a sender; a reply that nobody fetches gives its slot back sooner.
+    asyncTransportBase.MAX_PENDING_TRANSMITS = 4096
+    transport.DEFAULT_MAX_TRANSMIT_PERIOD = timedelta(seconds=30)
+    tcp.MAX_INCOMING_SOCKET_PERIOD = timedelta(seconds=30)
+    # An actor that answers more than 4,480 times a second is put to sleep for a tenth of one.
+    systemCommon.RATE_THROTTLE = 1_000_000
+    _guard(tcp.TCPTransport)
+
+
+def _guard(plain: Any) -> None:
+    original = plain.__init__
+
+    def guarded(self: Any, *args: Any) -> None:
+        if not getattr(type(self), "sealed", False):
+            raise _foreign()
+        original(self, *args)
+
+    plain.__init__ = guarded
+
+
+_install()

@@ -1,0 +1,94 @@
+"""Processes on Linux: who ends with whom, and who looks after whose children."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+def _prctl(option: int, value: int) -> bool:
+    if sys.platform != "linux":
+        return False
+    libc = ctypes.CDLL(None, use_errno=True)
+    return bool(libc.prctl(option, value, 0, 0, 0) == 0)
+
+
+def adopt_orphans() -> bool:
+    """Become the parent of every descendant whose own parent ends. False where the system cannot do that."""
+    return _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def end_with_parent(parent: int, number: int = signal.SIGTERM, *, wait: float = 0.0) -> bool:
+    """Have this process signalled when its parent, the process ``parent``, ends. To be called from the main thread.
+
+    ``wait``: for that many seconds ``parent`` may not be the parent yet, because the process between is about to end.
+    False when ``parent`` is not the parent: it has ended before, or was never there to end with.
+    """
+    deadline = time.monotonic() + wait
+    # Asked for too early, the signal would come when the process between ends.
+    while os.getppid() != parent:
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(0.001)
+    _prctl(_PR_SET_PDEATHSIG, number)
+    return os.getppid() == parent
+
+
+def alive(pid: int) -> bool:
+    """Whether there is a process of this id that is not just waiting to be reaped."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return _stat(pid)[:1] != [b"Z"]
+
+
+def _stat(pid: int) -> list[bytes]:
+    """State, parent, group and session of a process, and more; nothing when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+    except OSError:
+        return []
+
+
+def end_group(group: int) -> bool:
+    """End a whole process group at once. False when there is none."""
+    try:
+        os.killpg(group, signal.SIGKILL)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def reap(pid: int, timeout: float) -> bool:
+    """Wait for a child of this process to end; False when it goes on."""
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            done, _ = os.waitpid(pid, os.WNOHANG)
+        except ChildProcessError:
+            return True
+        if done == pid:
+            return True
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(0.005)
+
+
+def children(pid: int) -> list[int]:
+    """The processes whose parent is ``pid`` (Linux)."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        fields = _stat(int(entry.name))
+        if len(fields) > 1 and int(fields[1]) == pid:
+            found.append(int(entry.name))
+    return found

@@ -1,0 +1,205 @@
+"""The process that runs the actor system: in the foreground, until it is told to stop.
+
+It starts Thespian's admin, adopts every process of the system that loses its parent, and starts the whole system again
+under a new epoch when the admin ends. Each second it greets the supervisor; after three silences that one is ended, and
+the admin starts it again. On SIGTERM or SIGINT everything ends: no process and no listener is left.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import select
+import signal
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from coatcheck.errors import CoatcheckError, RequestTimeout, StoreUnavailable
+from coatcheck.messages import ActorReport, InspectActor
+from coatcheck.store.lmdb import LmdbStore
+from coatcheck.system import process
+from coatcheck.system.files import Whereabouts, forget_whereabouts, now_in_microseconds, seal_for
+from coatcheck.system.joining import find_manager
+from coatcheck.system.names import SUPERVISOR_CLASS, SUPERVISOR_NAME
+from coatcheck.system.seal import new_epoch
+from coatcheck.system.tree import Tree, end_helpers, free_port, reap_all
+from coatcheck.system.wire import Unanswered, Undelivered
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from coatcheck.settings import Settings
+
+STOP_WITHIN: Final = 8.0
+"""Seconds in which everything may end in good order."""
+
+READY_WITHIN: Final = 30.0
+"""Seconds in which the first system has to be ready."""
+
+_ROUND: Final = 1.0
+_GREETING: Final = 2.0
+_SILENCES: Final = 3
+_LONGEST_PAUSE: Final = 5.0
+
+_log = logging.getLogger("coatcheck.system")
+
+
+class Runner:
+    """Runs the actor system of one state directory. Its lock is held by the caller."""
+
+    def __init__(self, settings: Settings, log_definitions: dict[str, Any], ready: Callable[[int], None]) -> None:
+        """``ready`` is called with the port whenever the system has become ready."""
+        self._settings = settings
+        self._log_definitions = log_definitions
+        self._ready = ready
+        self._stops = 0
+        self._tree: Tree | None = None
+        self._supervisor_pid: int | None = None
+        self._silences = 0
+        self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+
+    def run(self) -> None:
+        """Run until SIGTERM or SIGINT.
+
+        Raises ConfigurationError and StoreUnavailable when the system does not come up at the first start.
+        """
+        self._export()
+        LmdbStore(self._settings).prepare()
+        port = free_port(self._settings.port)
+        process.adopt_orphans()
+        self._listen_to_signals()
+        try:
+            self._start(port)
+            while not self._stops:
+                self._wait(_ROUND)
+                self._look_after(port)
+        finally:
+            self._stop()
+
+    # Starting --------------------------------------------------------------------------------------------------
+
+    def _export(self) -> None:
+        """Put into the environment what the actors' processes need to know.
+
+        The secret is there already, or in a file that they can read.
+        """
+        settings = self._settings
+        os.environ["COATCHECK_HOME"] = str(settings.home)
+        os.environ["COATCHECK_CLOCK"] = settings.clock
+        os.environ["THESPLOG_FILE"] = str(settings.home / "thespian.log")
+        os.environ["THESPLOG_FILE_MAXSIZE"] = "65536"
+
+    def _start(self, port: int) -> None:
+        epoch = new_epoch()
+        self._tree = Tree.start(seal_for(self._settings, epoch), port, self._log_definitions)
+        self._silences = 0
+        if not self._manager_answers(self._tree):
+            return
+        Whereabouts(port, epoch, os.getpid(), now_in_microseconds()).write(self._settings.home)
+        self._ready(port)
+
+    def _manager_answers(self, tree: Tree) -> bool:
+        """Wait until sessions are served, or somebody wants it all to stop. Raises RequestTimeout."""
+        deadline = time.monotonic() + READY_WITHIN
+        while not self._stops:
+            try:
+                find_manager(tree.base, _ROUND)
+            except RequestTimeout:
+                if time.monotonic() > deadline:
+                    raise
+            else:
+                return True
+        return False
+
+    def _start_again(self, port: int) -> None:
+        pause = 0.0
+        while not self._stops:
+            try:
+                self._start(port)
+                return
+            except CoatcheckError as error:
+                _log.error("the actor system does not start again: %s", error)
+                self._end_tree()
+                pause = min(_LONGEST_PAUSE, pause * 2 or 0.1)
+                self._wait(pause)
+
+    # Running ---------------------------------------------------------------------------------------------------
+
+    def _look_after(self, port: int) -> None:
+        ended = reap_all()
+        if self._stops or self._tree is None:
+            return
+        if self._tree.admin in ended or not process.alive(self._tree.admin):
+            _log.error("the admin (process %d) has ended: the actor system starts again", self._tree.admin)
+            self._end_tree()
+            self._start_again(port)
+            return
+        self._greet()
+
+    def _greet(self) -> None:
+        assert self._tree is not None
+        base = self._tree.base
+        try:
+            supervisor = base.named_actor(SUPERVISOR_CLASS, SUPERVISOR_NAME, _GREETING)
+            reply = base.call(supervisor, InspectActor(deadline=time.monotonic() + _GREETING), _GREETING)
+        except (StoreUnavailable, Undelivered, Unanswered):
+            self._silences += 1
+        else:
+            self._silences = 0
+            if isinstance(reply, ActorReport):
+                self._supervisor_pid = reply.pid
+        if self._silences >= _SILENCES:
+            self._end_silent()
+
+    def _end_silent(self) -> None:
+        """After three silences: end the supervisor, and if that does not help, all of it."""
+        assert self._tree is not None
+        pid, self._supervisor_pid = self._supervisor_pid, None
+        self._silences = 0
+        if pid is not None and self._tree.owns(pid):
+            _log.error("the supervisor (process %d) is silent: it is ended, and started again", pid)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+            return
+        _log.error("the actor system is silent: it starts again")
+        process.end_group(self._tree.group)
+
+    # Ending ----------------------------------------------------------------------------------------------------
+
+    def _end_tree(self) -> None:
+        tree, self._tree = self._tree, None
+        if tree is not None:
+            tree.kill()
+        self._supervisor_pid = None
+        reap_all()
+
+    def _stop(self) -> None:
+        forget_whereabouts(self._settings.home)
+        tree, self._tree = self._tree, None
+        if tree is not None:
+            _log.info("stopping")
+            tree.stop(STOP_WITHIN)
+        end_helpers()
+
+    # Signals ---------------------------------------------------------------------------------------------------
+
+    def _listen_to_signals(self) -> None:
+        signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_stop)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+
+    def _on_stop(self, _number: int, _frame: FrameType | None) -> None:
+        self._stops += 1
+        if self._stops > 1 and self._tree is not None:
+            process.end_group(self._tree.group)
+
+    def _wait(self, seconds: float) -> None:
+        """Until a signal arrives, but no longer than that."""
+        if self._stops:
+            return
+        select.select([self._wake_read], [], [], seconds)
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._wake_read, 4096)

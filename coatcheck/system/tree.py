@@ -1,0 +1,148 @@
+"""The processes of one actor system, as the one that runs it sees them: started, watched, ended without a rest."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import socket
+import time
+from multiprocessing import resource_tracker
+from typing import Any, Final
+
+from thespian.actors import ActorSystemException
+
+from coatcheck.errors import ConfigurationError, StoreUnavailable
+from coatcheck.system import process
+from coatcheck.system.seal import Seal
+from coatcheck.system.wire import StartedBase
+
+_ADOPTED_WITHIN: Final = 5.0
+
+_log = logging.getLogger("coatcheck.system")
+
+
+class Tree:
+    """An admin, its logger and its actors. They are one process group, and orphans of it become children of ours."""
+
+    def __init__(self, base: StartedBase, admin: int) -> None:
+        self.base = base
+        self.admin = admin
+        """The process of the admin."""
+        self.group = os.getpgid(admin)
+        """The process group of all of them."""
+
+    @classmethod
+    def start(cls, seal: Seal, port: int, log_definitions: dict[str, Any]) -> Tree:
+        """Start an admin. From the main thread: its children are to end with the thread that started them.
+
+        Raises StoreUnavailable when it does not come up.
+        """
+        before = set(process.children(os.getpid()))
+        try:
+            base = StartedBase(seal, port, log_definitions)
+        except ActorSystemException as error:
+            _end_strangers(before)
+            msg = f"the admin of the actor system does not come up on port {port}: is the port in use?"
+            raise StoreUnavailable(msg) from error
+        deadline = time.monotonic() + _ADOPTED_WITHIN
+        while True:
+            reap_all()
+            admins = [each for each in process.children(os.getpid()) if each not in before and _leads_another(each)]
+            if admins:
+                return cls(base, admins[0])
+            if time.monotonic() > deadline:
+                _end_strangers(before)
+                msg = "the admin of the actor system ended at once, or another process has adopted it"
+                raise StoreUnavailable(msg)
+            time.sleep(0.005)
+
+    def stop(self, timeout: float) -> bool:
+        """Let everything end in good order; after ``timeout`` seconds, end what is left. True when nothing was."""
+        deadline = time.monotonic() + timeout
+        with contextlib.suppress(ActorSystemException, OSError):
+            self.base.stop(timeout)
+        while self._lives() and time.monotonic() < deadline:
+            reap_all()
+            time.sleep(0.005)
+        clean = not self._lives()
+        if not clean:
+            _log.warning("the actor system did not end within %.0f s: the rest of it is ended now", timeout)
+        self.kill()
+        return clean
+
+    def kill(self) -> None:
+        """End whatever is left of it, at once."""
+        with contextlib.suppress(OSError):
+            self.base.leave()
+        deadline = time.monotonic() + _ADOPTED_WITHIN
+        while process.end_group(self.group) and time.monotonic() < deadline:
+            reap_all()
+            time.sleep(0.005)
+
+    def _lives(self) -> bool:
+        try:
+            os.killpg(self.group, 0)
+        except ProcessLookupError:
+            return False
+        return True
+
+    def owns(self, pid: int) -> bool:
+        """Whether a process belongs to it."""
+        try:
+            return os.getpgid(pid) == self.group
+        except ProcessLookupError:
+            return False
+
+
+def _leads_another(pid: int) -> bool:
+    try:
+        return os.getsid(pid) != os.getsid(0)
+    except ProcessLookupError:
+        return False
+
+
+def _end_strangers(before: set[int]) -> None:
+    """End what a failed start has left."""
+    for pid in process.children(os.getpid()):
+        if pid not in before and _leads_another(pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(os.getpgid(pid), signal.SIGKILL)
+    reap_all()
+
+
+def reap_all() -> list[int]:
+    """Take note of every child that has ended; which."""
+    ended: list[int] = []
+    while True:
+        try:
+            pid, _ = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return ended
+        if pid == 0:
+            return ended
+        ended.append(pid)
+
+
+def end_helpers(timeout: float = 2.0) -> None:
+    """End the process that Python starts beside every spawned one, and wait for it."""
+    with contextlib.suppress(Exception):
+        resource_tracker._resource_tracker._stop()  # type: ignore[attr-defined]  # noqa: SLF001
+    deadline = time.monotonic() + timeout
+    while process.children(os.getpid()) and time.monotonic() < deadline:
+        reap_all()
+        time.sleep(0.005)
+
+
+def free_port(wanted: int | None) -> int:
+    """The port that was asked for, or any free one. Raises ConfigurationError when it is in use."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", wanted or 0))
+        except OSError as error:
+            msg = f"port {wanted}: {error.strerror}; choose another with --port, or leave it out for any free one"
+            raise ConfigurationError(msg) from error
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,91 @@
+"""The actor lane keeps every promise of the contract: within one process, and with the actor system running."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from coatcheck.client.actor_lane import ActorStore
+from coatcheck.client.local_line import LocalLine
+from coatcheck.settings import Settings
+from coatcheck.store.contract import SessionStore
+from coatcheck.store.lmdb import LmdbStore
+from coatcheck.testing import FakeClock, StoreContract
+from tests.system.running import RunningSystem
+
+SECRETS = StoreContract.secrets
+
+
+class TestWithinOneProcess(StoreContract):
+    """Every message is packed and unpacked as on the wire; the manager's desk is in this process."""
+
+    @pytest.fixture
+    def clock(self, tmp_path: Path) -> FakeClock:
+        """A clock that settings can name."""
+        return FakeClock(tmp_path / "clock")
+
+    @pytest.fixture
+    def make_store(self, tmp_path: Path, clock: FakeClock) -> Iterator[Any]:
+        """A manager for each store."""
+        with ExitStack() as opened:
+
+            def make(**given: Any) -> ActorStore:
+                home = tmp_path / f"state-{len(list(tmp_path.iterdir()))}"
+                settings = Settings(home=home, clock=clock.setting, **given)
+                store = ActorStore(settings, line=LocalLine(settings))
+                opened.callback(store.close)
+                return store
+
+            yield make
+
+
+@pytest.fixture(scope="module")
+def shared_clock(tmp_path_factory: pytest.TempPathFactory) -> FakeClock:
+    """A clock in a file, for this process and the manager's."""
+    return FakeClock(tmp_path_factory.mktemp("clock") / "clock")
+
+
+@pytest.fixture(scope="module")
+def shared_store(tmp_path_factory: pytest.TempPathFactory, shared_clock: FakeClock) -> Iterator[ActorStore]:
+    """One running system for all tests, and a store that reaches it."""
+    home = tmp_path_factory.mktemp("actor-lane") / "state"
+    settings = Settings(home=home, secrets=SECRETS, clock=shared_clock.setting)
+    with RunningSystem(home, COATCHECK_SECRET=" ".join(SECRETS), COATCHECK_CLOCK=shared_clock.setting):
+        store = ActorStore(settings)
+        yield store
+        store.close()
+
+
+class TestWithProcesses(StoreContract):
+    """The manager runs in a process of its own, as it does for users."""
+
+    @pytest.fixture
+    def clock(self, shared_clock: FakeClock) -> FakeClock:
+        """The clock that the shared system goes by."""
+        return shared_clock
+
+    @pytest.fixture
+    def store(self, shared_store: ActorStore) -> SessionStore:
+        """The shared store."""
+        return shared_store
+
+    @pytest.fixture
+    def make_store(self, tmp_path: Path, clock: FakeClock) -> Iterator[Any]:
+        """A system for each store: its store-wide settings are settled before it starts."""
+        with ExitStack() as opened:
+
+            def make(**given: Any) -> ActorStore:
+                home = tmp_path / f"state-{len(list(tmp_path.iterdir()))}"
+                settings = Settings(home=home, clock=clock.setting, **given)
+                LmdbStore(settings).prepare()
+                environ = {"COATCHECK_SECRET": " ".join(given["secrets"]), "COATCHECK_CLOCK": clock.setting}
+                opened.enter_context(RunningSystem(home, **environ))
+                store = ActorStore(settings)
+                opened.callback(store.close)
+                return store
+
+            yield make

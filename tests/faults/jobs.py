@@ -1,0 +1,185 @@
+"""What the processes of these tests do: ``python -m tests.faults.jobs NAME ARGUMENTS...``.
+
+They talk in lines. A line about a write is printed only after the store has confirmed it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from coatcheck.changes import AnyChange, Increment, PushFlash, Set
+from coatcheck.clock import SystemClock
+from coatcheck.errors import CoatcheckError, SessionMissing
+from coatcheck.flashes import FlashMessage
+from coatcheck.settings import Settings
+from coatcheck.store.lmdb import LmdbStore
+
+
+def say(line: str) -> None:
+    """One line, written at once and by itself: what was written is in the pipe, whatever happens to this process."""
+    os.write(1, line.encode() + b"\n")
+
+
+def heard() -> str:
+    """The next line from the test."""
+    return sys.stdin.readline().strip()
+
+
+def open_store(home: str, *, background: bool = True, **settings: Any) -> LmdbStore:
+    """A store as a worker has it."""
+    return LmdbStore(Settings.load(home, {}, **settings), background=background)
+
+
+def save_keys(home: str, token: str, name: str, count: str) -> None:
+    """Save ``count`` keys of this process's own, one save each, and count on a shared one."""
+    store = open_store(home)
+    assert store.load(token) is not None
+    say("ready")
+    heard()
+    for number in range(int(count)):
+        store.save(token, [Set(f"{name}-{number}", number), Increment("total")])
+    say("done")
+
+
+def add_flashes(home: str, token: str, name: str, count: str) -> None:
+    """Add flashes."""
+    store = open_store(home)
+    store.load(token)
+    say("ready")
+    heard()
+    for number in range(int(count)):
+        store.add_flash(token, FlashMessage.info(f"{name}-{number}"))
+    say("done")
+
+
+def take_flashes(home: str, token: str) -> None:
+    """Take flashes until the test says that nobody adds any more; print each that was taken."""
+    store = open_store(home)
+    store.load(token)
+    say("ready")
+    heard()
+    os.set_blocking(0, False)
+    last = False
+    while not last:
+        last = bool(os.read(0, 10) if _readable() else b"")
+        for each in store.take_flashes(token)[1]:
+            say(each.message)
+
+
+def _readable() -> bool:
+    import select
+
+    return bool(select.select([0], [], [], 0)[0])
+
+
+def storm(home: str, tokens: str, name: str) -> None:
+    """Write all kinds of things for ever; print each after it was confirmed.
+
+    ``save S N``: the key ``name`` of shared session S is N; ``created T``; ``deleted T``; ``flash S N``.
+    """
+    store = open_store(home)
+    shared = json.loads(tokens)
+    dice = random.Random(name)
+    counts = [0] * len(shared)
+    flashes = 0
+    mine: list[str] = []
+    say("ready")
+    while True:
+        choice = dice.random()
+        number = dice.randrange(len(shared))
+        if choice < 0.6:
+            counts[number] += 1
+            changes: list[AnyChange] = [Set(name, counts[number]), Increment("total")]
+            if choice < 0.2:
+                changes.append(Set("blob", os.urandom(dice.randrange(20_000))))
+            store.save(shared[number], changes)
+            say(f"save {number} {counts[number]}")
+        elif choice < 0.7:
+            flashes += 1
+            store.save(shared[0], [PushFlash(FlashMessage.info(f"{name} {flashes}"))])
+            say(f"flash 0 {flashes}")
+        elif choice < 0.9 or not mine:
+            token, _ = store.create({"by": name, "pad": "x" * dice.randrange(6_000)}, principal=f"user-{number}")
+            mine.append(token)
+            say(f"created {token}")
+        else:
+            # Taken out before it is known whether the delete happened: neither answer would be a lost write.
+            token = mine.pop(dice.randrange(len(mine)))
+            say(f"deleting {token}")
+            assert store.delete(token)
+            say(f"deleted {token}")
+
+
+class _Pausing(SystemClock):
+    """A clock that is asked inside the write transaction, and lets the test know."""
+
+    def __init__(self) -> None:
+        self.armed = False
+
+    def now(self) -> int:  # type: ignore[override]
+        if self.armed:
+            self.armed = False
+            say("inside")
+            heard()
+        return SystemClock.now()
+
+
+def pause_inside(home: str, token: str, key: str) -> None:
+    """Begin a save, say so inside its transaction, and end it when told to."""
+    clock = _Pausing()
+    store = LmdbStore(Settings(home=Path(home)), clock=clock)
+    assert store.load(token) is not None
+    say("ready")
+    heard()
+    clock.armed = True
+    store.save(token, [Set(key, "after the pause")])
+    say("saved")
+    heard()
+
+
+def see(home: str, token: str) -> None:
+    """Print the data of a session, or why there is none, each time the test asks."""
+    store = open_store(home)
+    while heard():
+        found = store.find(token)
+        say(found.reason or json.dumps(found.record and found.record.values()))
+
+
+def open_and_say(home: str, settings: str) -> None:
+    """Open a store with these settings, and print the kind and the text of the error, or ``open``."""
+    try:
+        store = open_store(home, **json.loads(settings))
+        store.create({"a": 1})
+    except CoatcheckError as error:
+        say(json.dumps([type(error).__name__, str(error)]))
+    else:
+        say(json.dumps(["open", ""]))
+
+
+def late_save(home: str, token: str) -> None:
+    """A slow request: load, wait, save."""
+    store = open_store(home)
+    assert store.load(token) is not None
+    say("ready")
+    heard()
+    try:
+        store.save(token, [Set("late", 1)])
+    except SessionMissing as missing:
+        say(missing.reason)
+    else:
+        say("saved")
+
+
+JOBS: dict[str, Callable[..., None]] = {
+    each.__name__: each
+    for each in (save_keys, add_flashes, take_flashes, storm, pause_inside, see, open_and_say, late_save)
+}
+
+if __name__ == "__main__":
+    JOBS[sys.argv[1]](*sys.argv[2:])

@@ -1,0 +1,1 @@
+"""Flask on coatcheck: in this process, and under gunicorn."""
