@@ -127,13 +127,24 @@ class Environment(Handle):
             if commit:
                 transaction.commit()
             else:
-                transaction.abort()
+                self._abort(transaction)
         finally:
             self._gate.leave()
             self._inside.remove(_get_ident())
             self._writing.release()
             if not self.users:
                 self.close()
+
+    def _abort(self, transaction: Transaction) -> None:
+        # py-lmdb waits, inside an abort, for a moment in which no other thread is in an operation. Busy readers leave
+        # no such moment, and we hold the gate; so keep them out. A commit does not wait.
+        with self._pausing:
+            handle, self._handle = self._handle, None
+            try:
+                self._wait_for_others()
+                transaction.abort()
+            finally:
+                self._handle = handle
 
     def sync_point(self) -> bool:
         """Make a sync point; whether anything had been written since the last.
@@ -151,7 +162,7 @@ class Environment(Handle):
                 try:
                     begun = self.sync_points.begin(handle)
                 finally:
-                    self.end_write(transaction, commit=False)
+                    self.end_write(transaction, commit=True)
                 with translated(self.home):
                     new = self.sync_points.finish(handle, begun)
             finally:

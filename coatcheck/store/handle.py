@@ -84,6 +84,8 @@ class Handle:
         self._opening = threading.RLock()
         self._writing = threading.Lock()
         self._syncing = threading.Lock()
+        # Held while the handle is taken away for a while, or opened, or closed.
+        self._pausing = threading.Lock()
 
     def outside_transactions(self) -> lmdb.Environment:
         """The open handle, for what LMDB does by itself (copy, sync, info). Call ``leave`` afterwards."""
@@ -107,7 +109,7 @@ class Handle:
 
     def open(self) -> None:
         """Open, if it is not. Raises ConfigurationError and StoreUnavailable."""
-        with self._opening:
+        with self._opening, self._pausing:
             if self._handle is not None:
                 if self._pid == _getpid():
                     return
@@ -271,21 +273,24 @@ class Handle:
         return None if pids is None else bool(pids)
 
     def _close_handle(self, *, keep_gates: bool = False) -> bool:
-        handle, self._handle = self._handle, None
-        if handle is None or self._pid != _getpid():
-            self._handle = handle
-            return False
-        ident = _get_ident()
-        if ident in self._inside:  # a signal handler forks inside a transaction: the child will be refused
-            self._handle = handle
-            return False
-        while self._inside:
-            time.sleep(_SLICE)
-        handle.close()
+        with self._pausing:
+            handle = self._handle
+            # A signal handler may fork inside a transaction: then it stays open, and the child will be refused.
+            if handle is None or self._pid != _getpid() or _get_ident() in self._inside:
+                return False
+            self._handle = None
+            self._wait_for_others()
+            handle.close()
         if not keep_gates:
             self._gate.close()
             self._shared.close()
         return True
+
+    def _wait_for_others(self) -> None:
+        """Wait until no other thread is inside; the handle has been taken away, so none comes."""
+        ident = _get_ident()
+        while any(each != ident for each in self._inside):
+            time.sleep(_SLICE)
 
     def _busy(self, timeout: float) -> StoreUnavailable:
         if self._handle is None:

@@ -10,6 +10,7 @@ from coatcheck.errors import PrincipalLimit, SessionTooLarge
 from coatcheck.store import header, token_table
 from coatcheck.store.base import MAX_META, check_principal
 from coatcheck.store.full import again_when_full
+from coatcheck.store.lmdb_errors import MapFull
 from coatcheck.store.record import Record
 from coatcheck.store.sessions import Sessions
 from coatcheck.store.tables import EXPIRED, MEMBER, REVOKED, Tables, Transaction
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 
 _META = "meta"
+_FEW = 8
 
 
 class Binding(NamedTuple):
@@ -44,11 +46,24 @@ class PrincipalVerbs(Sessions):
         records = [Record(sid, header.current(row)) for sid, row in rows if row is not None]
         return [record.info() for record in records if now < record.expires_at]
 
-    @again_when_full
     def revoke(self, principal: str, *, except_: str | None = None) -> int:
         """End the sessions of a principal; see the contract."""
         binding = self._binding(principal)
         kept_hash = None if except_ is None else self._hash(except_)
+        try:
+            return self._revoke(binding, kept_hash)
+        except MapFull:
+            # Too many for the pages that are left: a few at a time, each freeing some.
+            ended = 0
+            while some := self._revoke_few(binding, kept_hash):
+                ended += some
+            return ended
+
+    @again_when_full
+    def _revoke_few(self, binding: Binding, kept_hash: bytes | None) -> int:
+        return self._revoke(binding, kept_hash, _FEW)
+
+    def _revoke(self, binding: Binding, kept_hash: bytes | None, most: int | None = None) -> int:
         ended = 0
         with self._write() as transaction:
             now = self._now()
@@ -59,6 +74,8 @@ class PrincipalVerbs(Sessions):
                 row = transaction.get(sid, db=tables.sessions)
                 if sid != kept and row is not None:
                     ended += self._end_live(self._open_draft(transaction, sid, row), now, "revoked")
+                    if ended == most:
+                        break
         return ended
 
     @again_when_full

@@ -1,7 +1,7 @@
 """Room: refuse what grows while there is still enough for people to log out.
 
 Deletes need pages too (LMDB copies what it changes), so creates and growing saves stop at 90 % of the map, or when
-less than 64 MiB of the disk is free; delete, revoke, rotate, sweep and shrinking saves live off that reserve.
+less than 64 MiB is free on the disk and within the file; delete, revoke, rotate, sweep and shrinking saves live off that reserve.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Room:
         environment = self._environment
         status = os.statvfs(environment.home)
         free = status.f_bavail * status.f_frsize
-        if free < RESERVED_DISK:
+        if free < RESERVED_DISK and free + environment.highest_byte() - environment.used_bytes() < RESERVED_DISK:
             return (
                 f"only {free >> 20} MiB of disk are left below {environment.home}: sessions can end but not grow "
                 f"until {RESERVED_DISK >> 20} MiB are free"
