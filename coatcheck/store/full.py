@@ -1,4 +1,4 @@
-"""A full map: pages that were freed are kept back until the next sync point, so make one and try again."""
+"""A full map or disk: freed pages are kept back until the next sync point, so make one and try again."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import Any, TypeVar, cast
 
 from coatcheck.errors import StoreFull
 from coatcheck.store.gate import Backoff
-from coatcheck.store.lmdb_errors import MapFull
+from coatcheck.store.lmdb_errors import NoPages
 
 Verb = TypeVar("Verb", bound=Callable[..., Any])
 
 
 def again_when_full(verb: Verb) -> Verb:
-    """Run a verb of a store, and again when the map was full: an aborted transaction leaves nothing behind."""
+    """Run a verb of a store, and again when there was no page: an aborted transaction leaves nothing behind."""
 
     @functools.wraps(verb)
     def run(store: Any, *arguments: Any, **named: Any) -> Any:
         try:
             return verb(store, *arguments, **named)
-        except MapFull:
+        except NoPages:
             return _again(store, lambda: verb(store, *arguments, **named))
 
     return cast("Verb", run)
@@ -33,6 +33,6 @@ def _again(store: Any, verb: Callable[[], Any]) -> Any:
         store.environment.sync_point()
         try:
             return verb()
-        except MapFull as error:
+        except NoPages as error:
             if not backoff.wait(longest=0.1):
                 raise StoreFull(str(error)) from error

@@ -14,8 +14,8 @@ import lmdb
 from coatcheck.errors import ConfigurationError, CorruptRecord, StoreFull, StoreUnavailable
 
 
-class MapFull(StoreFull):
-    """LMDB found no page in its map; free pages may be kept back by readers."""
+class NoPages(StoreFull):
+    """No page could be had, from the map or from the disk; those that are free may be kept back by readers."""
 
 
 _DAMAGED: Final = (lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.PanicError, lmdb.BadTxnError)
@@ -40,9 +40,9 @@ def translate(error: lmdb.Error, home: Path) -> Exception:
     """The error of coatcheck for one of LMDB."""
     text = str(error)
     if isinstance(error, lmdb.MapFullError):
-        return MapFull(f"the store in {home} has reached its map_size: raise it, or end sessions")
+        return NoPages(f"the store in {home} has reached its map_size: raise it, or end sessions")
     if isinstance(error, lmdb.DiskError) or any(os.strerror(number) in text for number in _DISK):
-        return StoreFull(f"the disk below {home} takes no more ({text}): nothing was changed; make room")
+        return NoPages(f"the disk below {home} takes no more ({text}): nothing was changed; make room")
     if isinstance(error, _DAMAGED):
         return CorruptRecord(f"{home}/data.mdb is damaged ({text}): stop the service and restore a backup")
     if isinstance(error, _FOREIGN):

@@ -10,7 +10,7 @@ from coatcheck.errors import PrincipalLimit, SessionTooLarge
 from coatcheck.store import header, token_table
 from coatcheck.store.base import MAX_META, check_principal
 from coatcheck.store.full import again_when_full
-from coatcheck.store.lmdb_errors import MapFull
+from coatcheck.store.lmdb_errors import NoPages
 from coatcheck.store.record import Record
 from coatcheck.store.sessions import Sessions
 from coatcheck.store.tables import EXPIRED, MEMBER, REVOKED, Tables, Transaction
@@ -52,7 +52,7 @@ class PrincipalVerbs(Sessions):
         kept_hash = None if except_ is None else self._hash(except_)
         try:
             return self._revoke(binding, kept_hash)
-        except MapFull:
+        except NoPages:
             # Too many for the pages that are left: a few at a time, each freeing some.
             ended = 0
             while some := self._revoke_few(binding, kept_hash):

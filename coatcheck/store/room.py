@@ -1,7 +1,8 @@
 """Room: refuse what grows while there is still enough for people to log out.
 
 Deletes need pages too (LMDB copies what it changes), so creates and growing saves stop at 90 % of the map, or when
-less than 64 MiB is free on the disk and within the file; delete, revoke, rotate, sweep and shrinking saves live off that reserve.
+less than 64 MiB is free on the disk and within the file; delete, revoke, rotate, sweep and shrinking saves live off
+that reserve.
 """
 
 from __future__ import annotations
@@ -50,12 +51,10 @@ class Room:
 
     def _full(self) -> str | None:
         environment = self._environment
-        status = os.statvfs(environment.home)
-        free = status.f_bavail * status.f_frsize
-        if free < RESERVED_DISK and free + environment.highest_byte() - environment.used_bytes() < RESERVED_DISK:
+        if self._free() < RESERVED_DISK and self._reusable() + self._free() < RESERVED_DISK:
             return (
-                f"only {free >> 20} MiB of disk are left below {environment.home}: sessions can end but not grow "
-                f"until {RESERVED_DISK >> 20} MiB are free"
+                f"only {self._free() >> 20} MiB of disk are left below {environment.home}: sessions can end but not "
+                f"grow until {RESERVED_DISK >> 20} MiB are free"
             )
         limit = environment.policy.map_size * MAP_SHARE
         if environment.highest_byte() > limit and environment.used_bytes() > limit:
@@ -64,3 +63,13 @@ class Room:
                 f"sessions can end but not grow until some have"
             )
         return None
+
+    def _free(self) -> int:
+        status = os.statvfs(self._environment.home)
+        return status.f_bavail * status.f_frsize
+
+    def _reusable(self) -> int:
+        """Bytes of free pages in the file, after making them free for use."""
+        environment = self._environment
+        environment.sync_point()
+        return environment.highest_byte() - environment.used_bytes()
