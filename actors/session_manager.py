@@ -81,5 +81,6 @@ class SessionManager(BaseActor):
             "swept": self._rounds.removed,
             "sweep_behind": self._rounds.behind,
             "jobs": self.jobs.pending,
+            "writes_waiting": self.jobs.waiting(WRITES),
             "policy": asdict(self._verbs.store.environment.policy) if self._verbs.ready else {},
         }

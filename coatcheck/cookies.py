@@ -120,14 +120,24 @@ def presented(header: str | None, name: str) -> list[str]:
 
     Several are possible, for one path or domain each. An invalid one must not hide a valid one, so try them all.
     """
-    if not header or name not in header:
+    if not header:
         return []
+    sought = f"{name}="
+    begin = header.find(sought)
+    if begin < 0:
+        return []
+    if header.find(sought, begin + 1) < 0 and (not begin or header[begin - 2 : begin] == "; "):
+        # As nearly all browsers always send it: once, and with nothing around it.
+        end = header.find(";", begin)
+        value = header[begin + len(sought) : end if end >= 0 else None]
+        if value and value[0] != '"' and value[-1] not in _BLANKS and value[0] not in _BLANKS:
+            return [value]
     values = []
     # Split at ';' alone, and strip nothing but blanks. With ',' or Unicode spaces a cookie that a subdomain may set
     # would pass for one whose __Host- prefix says that it was set here.
     for pair in header.split(";"):
         key, equals, value = pair.partition("=")
-        if equals and key.strip(_BLANKS) == name:
+        if equals and key.lstrip(_BLANKS) == name:
             value = value.strip(_BLANKS)
             if len(value) > 1 and value[0] == value[-1] == '"':
                 value = value[1:-1]

@@ -78,7 +78,11 @@ def test_what_browsers_would_refuse_is_refused(attributes: dict[str, Any], word:
         ("xid=one; id2=two; =id; a=id", []),
         ("id=a=b", ["a=b"]),
         ('id="', ['"']),
-        ("\tid = one ", ["one"]),
+        ("\tid= one ", ["one"]),
+        ("id =one", []),
+        ("a=b; id= ; id=\"\"", []),
+        ("xid=one; id=two", ["two"]),
+        ("id=one;", ["one"]),
         ("ID=one", []),
     ],
 )

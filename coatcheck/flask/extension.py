@@ -11,8 +11,7 @@ from werkzeug.exceptions import ServiceUnavailable
 
 from coatcheck.client import SessionClient, connect
 from coatcheck.errors import ConfigurationError, StoreUnavailable
-from coatcheck.flask.interface import CoatcheckSessionInterface
-from coatcheck.flask.session import FlaskSession
+from coatcheck.flask.interface import CoatcheckSessionInterface, current_session
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -98,17 +97,9 @@ def _store_unavailable(error: StoreUnavailable) -> ResponseReturnValue | Service
         return page  # the application's own page of errors uses the session
 
 
-def _current_session() -> FlaskSession | None:
-    if not flask.has_request_context():
-        return None
-    current: Any = flask.session
-    session = current._get_current_object()  # noqa: SLF001 - the documented way to what a proxy stands for
-    return session if isinstance(session, FlaskSession) else None
-
-
 def _request_failed(_: Flask, **__: Any) -> None:
     """Nothing of a request that fails reaches the store; what the error page writes afterwards does."""
-    session = _current_session()
+    session = current_session()
     if session is not None:
         session.abandon()
 

@@ -90,13 +90,12 @@ class CoatcheckSessionInterface(SessionInterface):
             return True
         return session.is_permanent() and bool(app.config["SESSION_REFRESH_EACH_REQUEST"])
 
-    def lifetimes_of(self, record: Record | None, *, signed_in: bool) -> Lifetimes | None:
+    def lifetimes_of(self, app: Flask, record: Record | None, *, signed_in: bool) -> Lifetimes | None:
         """The lifetimes that ``PERMANENT_SESSION_LIFETIME`` asks for; None where the application did not set it.
 
         It is the idle lifetime, and the absolute one too when it is longer than that. A login leaves lifetimes
         alone that were chosen for this very session.
         """
-        app = flask.current_app
         lifetime: timedelta = app.permanent_session_lifetime
         if lifetime == _as_timedelta(app.default_config["PERMANENT_SESSION_LIFETIME"]):
             return None
@@ -111,11 +110,10 @@ class CoatcheckSessionInterface(SessionInterface):
     def open_session(self, app: Flask, request: Request) -> FlaskSession:
         """The session of the request; on the direct lane with its data, which counts as no use."""
         tokens = cookies.presented(request.environ.get("HTTP_COOKIE"), self.get_cookie_name(app))
-        client = self.client
         if len(tokens) > 1:
-            return open_first(lambda token: self.session_class(self, client, token, request), tokens)
-        session = self.session_class(self, client, tokens[0] if tokens else None, request)
-        if client.direct:
+            return open_first(lambda token: self.session_class(self, app, request, token), tokens)
+        session = self.session_class(self, app, request, tokens[0] if tokens else None)
+        if self.client.direct:
             session.load()
         return session
 
@@ -164,6 +162,15 @@ class CoatcheckSessionInterface(SessionInterface):
         session.rotate()
 
 
+def current_session() -> FlaskSession | None:
+    """The session of the request that is being answered, if there is one and it is ours."""
+    if not flask.has_request_context():
+        return None
+    current: Any = flask.session
+    session = current._get_current_object()  # noqa: SLF001 - the documented way to what a proxy stands for
+    return session if isinstance(session, FlaskSession) else None
+
+
 def _as_timedelta(value: timedelta | float) -> timedelta:
     return value if isinstance(value, timedelta) else timedelta(seconds=value)
 
@@ -192,8 +199,7 @@ def _answer_instead(app: Flask, session: FlaskSession, response: Response, error
     Raises the error when there is no handler for it, and outside a request, as in the test client's
     ``session_transaction``.
     """
-    current: Any = flask.session
-    if current._get_current_object() is not session:  # noqa: SLF001 - the documented way to what a proxy stands for
+    if current_session() is not session:
         raise error
     instead = app.make_response(app.handle_user_exception(error))
     close = getattr(response.response, "close", None)

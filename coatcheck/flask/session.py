@@ -11,9 +11,8 @@ from coatcheck.flashes import FlashMessage
 from coatcheck.session import Session
 
 if TYPE_CHECKING:
-    from flask import Request
+    from flask import Flask, Request
 
-    from coatcheck.client import SessionClient
     from coatcheck.flask.interface import CoatcheckSessionInterface
     from coatcheck.lifetimes import Lifetimes
     from coatcheck.tracking import Login
@@ -37,14 +36,15 @@ class FlaskSession(Session, SessionMixin):  # type: ignore[override]
     and ``del`` take. So parallel requests lose no flash and show none twice.
     """
 
-    __slots__ = ("_held", "_interface", "_request", "_seen", "lives_otherwise")
+    __slots__ = ("_app", "_held", "_interface", "_request", "_seen", "lives_otherwise")
 
     def __init__(
-        self, interface: CoatcheckSessionInterface, client: SessionClient, token: str | None, request: Request
+        self, interface: CoatcheckSessionInterface, app: Flask, request: Request, token: str | None = None
     ) -> None:
         """Made by the session interface."""
-        Session.__init__(self, client, token, peer=request.remote_addr)
+        Session.__init__(self, interface.client, token, peer=request.remote_addr)
         self._interface = interface
+        self._app = app
         self._request = request
         self._seen: list[Pair] | None = None
         self._held: list[Pair] | None = None
@@ -184,7 +184,7 @@ class FlaskSession(Session, SessionMixin):  # type: ignore[override]
         return any(key != PERMANENT for key in data)
 
     def _usual_lifetimes(self, login: Login | None) -> Lifetimes | None:
-        return self._interface.lifetimes_of(self._record, signed_in=login is not None)
+        return self._interface.lifetimes_of(self._app, self._record, signed_in=login is not None)
 
     def _meta_of(self, login: Login) -> Mapping[str, Any]:
         agent = self._request.environ.get("HTTP_USER_AGENT", "")[:_LONGEST_AGENT]

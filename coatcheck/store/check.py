@@ -5,6 +5,7 @@ It reads one snapshot, so it can run while others write.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
@@ -109,6 +110,24 @@ class _Check:
             return
         due = EXPIRY.pack(entry.kept, TOKEN_DUE, token_hash)
         self._see(self._has(due, self.tables.expiry), "token-without-expiry", token_hash, "an entry when to forget it")
+        if entry.state == GRACE:
+            self._grace(token_hash, entry)
+
+    def _grace(self, token_hash: bytes, entry: TokenRow) -> None:
+        row = self.transaction.get(entry.sid, db=self.tables.sessions)
+        if row is None:
+            return
+        row = header.current(row)
+        fixed = header.parse(row)
+        graces = header.parse_variable(row, fixed.variable_length).graces
+        # One that was over at the session's last rotation has been dropped from it. One that is not, and that the
+        # session does not know, would outlive a login.
+        self._see(
+            entry.since <= fixed.last_seen or [token_hash, entry.since] in graces,
+            "grace-without-session",
+            token_hash,
+            "a session that knows of this grace",
+        )
 
     def _due(self, key: bytes, _: bytes) -> None:
         when, kind, identity = EXPIRY.unpack(key)
@@ -180,7 +199,7 @@ class _Check:
     def _guarded(self, table: str, key: bytes, step: Callable[..., None], *arguments: bytes) -> None:
         try:
             step(*arguments)
-        except (CoatcheckError, ValueError, TypeError, IndexError) as error:
+        except (CoatcheckError, ValueError, TypeError, IndexError, struct.error) as error:
             if len(self.problems) < MOST:
                 text = str(error) if isinstance(error, CoatcheckError) else type(error).__name__
                 self.problems.append(Problem("unreadable", f"{table} {key[:4].hex()}", text))

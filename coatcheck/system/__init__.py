@@ -1,4 +1,4 @@
-"""The actor system: started by ``run_system.py`` (or ``coatcheck serve``), joined by everybody else.
+"""The actor system: started by ``run_system.py`` (installed: ``python -m coatcheck.system``), joined by others.
 
 ::
 

@@ -1,4 +1,4 @@
-"""The command line of ``run_system.py``.
+"""The command line of ``run_system.py`` and ``python -m coatcheck.system``.
 
 Exit codes: 0 stopped as asked; 2 wrong arguments; 3 another process runs the system of this state directory; 4 the
 settings, the files or their permissions cannot work; 5 the actor system did not come up.
@@ -25,7 +25,7 @@ MISCONFIGURED: Final = 4
 NOT_STARTED: Final = 5
 
 
-def parser(program: str | None = None) -> argparse.ArgumentParser:
+def _parser(program: str) -> argparse.ArgumentParser:
     """The arguments of ``serve`` and ``demo``."""
     parser = argparse.ArgumentParser(prog=program, description="Run coatcheck's actor system in the foreground.")
     commands = parser.add_argument_group("commands")
@@ -46,7 +46,8 @@ def parser(program: str | None = None) -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run until told to stop; the exit code."""
-    arguments = parser().parse_args(argv)
+    name = Path(sys.argv[0]).name
+    arguments = _parser("python -m coatcheck.system" if name == "__main__.py" else name).parse_args(argv)
     try:
         if arguments.command == "demo":
             from coatcheck.system.demo import demo

@@ -25,7 +25,7 @@ SYSTEM: Final = "system.json"
 LOCK: Final = "system"
 """Held by the process that runs the system."""
 
-HOW_TO_START: Final = "start one with: coatcheck serve --home {home}"
+HOW_TO_START: Final = "start one with: python -m coatcheck.system --home {home}"
 
 
 class SystemRuns(CoatcheckError):

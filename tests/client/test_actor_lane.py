@@ -82,8 +82,8 @@ class TestWithProcesses(StoreContract):
                 home = tmp_path / f"state-{len(list(tmp_path.iterdir()))}"
                 settings = Settings(home=home, clock=clock.setting, **given)
                 LmdbStore(settings).prepare()
-                environ = {"COATCHECK_SECRET": " ".join(given["secrets"]), "COATCHECK_CLOCK": clock.setting}
-                opened.enter_context(RunningSystem(home, **environ))
+                secret = " ".join(given["secrets"])
+                opened.enter_context(RunningSystem(home, COATCHECK_SECRET=secret, COATCHECK_CLOCK=clock.setting))
                 store = ActorStore(settings)
                 opened.callback(store.close)
                 return store

@@ -176,9 +176,37 @@ def late_save(home: str, token: str) -> None:
         say("saved")
 
 
+def hold_duty(home: str) -> None:
+    """Try to take the duty, say whether it worked, and keep it."""
+    store = open_store(home, background=False)
+    say(str(store.upkeep.acquire()))
+    heard()
+
+
+def hold_read(home: str, token: str) -> None:
+    """Stand still inside a read transaction."""
+    store = open_store(home, background=False)
+    store.find(token)
+    with store._read():
+        say("reading")
+        heard()
+    store.close()
+
+
 JOBS: dict[str, Callable[..., None]] = {
     each.__name__: each
-    for each in (save_keys, add_flashes, take_flashes, storm, pause_inside, see, open_and_say, late_save)
+    for each in (
+        save_keys,
+        add_flashes,
+        take_flashes,
+        storm,
+        pause_inside,
+        see,
+        open_and_say,
+        late_save,
+        hold_duty,
+        hold_read,
+    )
 }
 
 if __name__ == "__main__":

@@ -38,12 +38,17 @@ def serves(store: ActorStore) -> bool:
 
 
 def manager_pid(home: Path) -> int:
-    """The process of the manager."""
-    system, manager = join(home)
-    try:
-        return int(system.ask(manager, InspectActor(), 10.0).pid)
-    finally:
-        system.shutdown()
+    """The process of the manager: of the one that is there when it is asked."""
+
+    def ask() -> int | None:
+        system, manager = join(home, timeout=20.0)
+        try:
+            reply = system.ask(manager, InspectActor(), 10.0)
+        finally:
+            system.shutdown()
+        return None if reply is None else int(reply.pid)
+
+    return int(until(ask, "no manager answers"))
 
 
 def gone(pids: set[int]) -> bool:

@@ -1,0 +1,125 @@
+"""Backup and compaction."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from coatcheck.changes import Increment, Set
+from coatcheck.errors import ConfigurationError, StoreUnavailable
+from coatcheck.flashes import FlashMessage
+from coatcheck.settings import Settings
+from coatcheck.store.lmdb import LmdbStore
+from coatcheck.testing import FakeClock
+from tests.support.processes import Job
+
+
+def test_a_backup_is_a_store(store: LmdbStore, clock: FakeClock, tmp_path: Path) -> None:
+    """The copy opens as a state directory, with every session as it was, and goes its own way from there."""
+    token, _ = store.create({"blob": b"x" * 9000}, principal="ann", flashes=[FlashMessage.info("hi")])
+
+    store.backup(tmp_path / "copy")
+    store.save(token, [Set("later", 1)])
+
+    copy = LmdbStore(Settings(home=tmp_path / "copy"), clock=clock)
+    record = copy.load(token)
+    assert record is not None
+    assert record.data == {"blob": b"x" * 9000}
+    assert record.flashes == [FlashMessage.info("hi")]
+    assert len(copy.sessions_of("ann")) == 1
+    assert copy.check().problems == ()
+    copy.delete(token)
+    assert store.load(token) is not None
+    copy.close()
+
+
+def test_a_backup_is_private(store: LmdbStore, tmp_path: Path) -> None:
+    """A copy is for nobody else to read, like the store itself."""
+    store.create({})
+
+    store.backup(tmp_path / "copy")
+
+    assert (tmp_path / "copy").stat().st_mode & 0o777 == 0o700
+    assert {each.stat().st_mode & 0o777 for each in (tmp_path / "copy").iterdir()} == {0o600}
+
+
+def test_a_backup_overwrites_nothing(store: LmdbStore, tmp_path: Path) -> None:
+    """A directory with something in it is refused and left as it is; so is the store's own."""
+    store.create({})
+    (tmp_path / "copy").mkdir(mode=0o700)
+    (tmp_path / "copy" / "mine").write_text("mine")
+
+    with pytest.raises(ConfigurationError, match="not empty"):
+        store.backup(tmp_path / "copy")
+    with pytest.raises(ConfigurationError, match="not empty"):
+        store.backup(store.settings.home)
+
+    assert [each.name for each in (tmp_path / "copy").iterdir()] == ["mine"]
+    assert store.stats().sessions == 1
+
+
+def test_a_backup_while_others_write(store: LmdbStore, clock: FakeClock, tmp_path: Path) -> None:
+    """A copy made in the middle of writing is the store at one moment."""
+    tokens = [store.create({"n": 0})[0] for _ in range(4)]
+    stop = threading.Event()
+
+    def write() -> None:
+        while not stop.is_set():
+            for token in tokens:
+                store.save(token, [Increment("n"), Set("pad", "x" * 3000)])
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        for number in range(5):
+            store.backup(tmp_path / str(number))
+    finally:
+        stop.set()
+        thread.join()
+
+    for number in range(5):
+        copy = LmdbStore(Settings(home=tmp_path / str(number)), clock=clock)
+        assert copy.check().problems == ()
+        counts = [record.data["n"] for record in map(copy.load, tokens) if record is not None]
+        # They are counted up in turns, so at any one moment they differ by at most one.
+        assert len(counts) == 4
+        assert max(counts) - min(counts) <= 1
+        copy.close()
+
+
+def test_compaction_gives_space_back(store: LmdbStore) -> None:
+    """After most sessions are gone the file shrinks, and what is left is unharmed."""
+    kept, _ = store.create({"keep": "me"})
+    tokens = [store.create({"n": number, "pad": "x" * 8000})[0] for number in range(300)]
+    for token in tokens:
+        store.delete(token)
+
+    before, after = store.compact()
+
+    assert after < before / 2
+    assert store.stats().file_bytes == after
+    record = store.load(kept)
+    assert record is not None
+    assert record.data == {"keep": "me"}
+    assert store.create({"more": 1})
+
+
+def test_compaction_is_done_alone(home: Path, store: LmdbStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While another process has the store open compaction is refused with its pid, and nothing is changed."""
+    monkeypatch.setattr("coatcheck.store.backup.ALONE_WITHIN", 0.3)
+    token, _ = store.create({"a": 1})
+    with Job("see", home, token) as job:
+        job.say("look")
+        job.line()
+
+        with pytest.raises(StoreUnavailable, match=rf"\b{job.pid}\b"):
+            store.compact()
+
+        store.save(token, [Set("a", 2)])
+    store.compact()
+
+    record = store.load(token)
+    assert record is not None
+    assert record.data == {"a": 2}
