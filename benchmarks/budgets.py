@@ -52,7 +52,7 @@ class Row:
         found: dict[str, Any] = {"what": self.what, "need": self.need, "seen": round(self.value, 4), "met": self.met}
         found.update(at_least=self.at_least, unit=self.unit)
         if isinstance(self.seen, Ratio):
-            found.update(low=round(self.seen.low, 4), high=round(self.seen.high, 4))
+            found.update(low=round(self.seen.low, 4), high=round(self.seen.high, 4), calm=round(self.seen.calm, 4))
         return found
 
 

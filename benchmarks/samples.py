@@ -79,12 +79,17 @@ class Ratio:
     high: float
     """A tenth of the rounds had a higher ratio."""
 
+    calm: float
+    """Ratio of what each side took in the quickest tenth of its rounds: the least noise that this run can offer."""
+
     def __str__(self) -> str:
-        return f"{self.value:.2f}x ({self.low:.2f} to {self.high:.2f})"
+        return f"{self.value:.2f}x ({self.low:.2f} to {self.high:.2f}; calm {self.calm:.2f})"
 
 
 def ratio(slow: Series, fast: Series) -> Ratio:
     """How many times faster ``fast`` is. The rounds pair up, so noise that hits both sides of a round cancels out."""
-    each = sorted(a / b for a, b in zip(slow.round_medians(), fast.round_medians(), strict=True))
+    slow_rounds, fast_rounds = slow.round_medians(), fast.round_medians()
+    each = sorted(a / b for a, b in zip(slow_rounds, fast_rounds, strict=True))
     tenth = len(each) // 10
-    return Ratio(slow.summary().p50 / fast.summary().p50, each[tenth], each[-1 - tenth])
+    calm = sorted(slow_rounds)[tenth] / sorted(fast_rounds)[tenth]
+    return Ratio(slow.summary().p50 / fast.summary().p50, each[tenth], each[-1 - tenth], calm)

@@ -70,7 +70,7 @@ def run(options: argparse.Namespace, directory: Path) -> dict[str, Any]:
 
 
 def _inverse(faster: Ratio) -> Ratio:
-    return Ratio(1 / faster.value, 1 / faster.high, 1 / faster.low)
+    return Ratio(1 / faster.value, 1 / faster.high, 1 / faster.low, 1 / faster.calm)
 
 
 def _loads_and_saves(

@@ -111,12 +111,15 @@ class Pending:
                 changes.append(Unset(key))
             elif isinstance(step, str) or (
                 # Also changed in place: only the value as a whole says what the application wants.
-                key in handed_out and not _is_sum(_peek(values, key), record.packed(key), step)
+                key in handed_out and not _is_sum(_peek(values, key), self._base(record, key), step)
             ):
                 changes.append(Set(key, _peek(values, key)))
             else:
                 changes += step
         return changes
+
+    def _base(self, record: Record, key: str) -> bytes | None:
+        return None if self.cleared else record.packed(key)
 
     def flash_changes(self) -> list[AnyChange]:
         """The changes of the mailbox."""

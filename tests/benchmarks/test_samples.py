@@ -38,7 +38,7 @@ def test_ratio_pairs_the_rounds() -> None:
 
     found = ratio(slow, fast)
 
-    assert (found.value, found.low, found.high) == (3.0, 3.0, 3.0)
+    assert (found.value, found.low, found.high, found.calm) == (3.0, 3.0, 3.0, 3.0)
 
 
 def test_ratio_refuses_sides_with_different_rounds() -> None:

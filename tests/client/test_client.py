@@ -102,6 +102,20 @@ def test_the_direct_lane_knows_nothing_of_actors(home: Path) -> None:
     assert run.stdout.strip() == "[]"
 
 
+def test_refused_tokens_are_counted_by_peer(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store tells the audit who presents tokens that were never issued, or are no longer good."""
+    with connect(home) as client:
+        retired, _ = client.create({})
+        client.rotate(retired)
+        refused: list[tuple[str, str | None]] = []
+        monkeypatch.setattr(client.store, "note_refused", lambda reason, peer: refused.append((reason, peer)))
+        client.open("rubbish", peer="203.0.113.9")
+        client.open(retired)
+        client.open(client.create({})[0], peer="203.0.113.9")
+
+        assert refused == [("forged", "203.0.113.9"), ("retired", None)]
+
+
 def test_a_client_made_before_a_fork_serves_both_sides(home: Path) -> None:
     """Opened before the fork even: parent and child go on with the same object."""
     with connect(home) as client:
