@@ -11,7 +11,7 @@ from werkzeug.exceptions import ServiceUnavailable
 
 from coatcheck.client import SessionClient, connect
 from coatcheck.errors import ConfigurationError, StoreUnavailable
-from coatcheck.flask.interface import CoatcheckSessionInterface, current_session
+from coatcheck.flask.interface import CoatcheckSessionInterface, ask_flask, current_session
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -92,9 +92,10 @@ def _store_unavailable(error: StoreUnavailable) -> ResponseReturnValue | Service
     app.logger.error("no session: %s", error)
     page = ServiceUnavailable(retry_after=RETRY_AFTER)
     try:
-        return app.handle_http_exception(page)
+        answer: ResponseReturnValue | ServiceUnavailable = ask_flask(app.handle_http_exception, page)
     except StoreUnavailable:
-        return page  # the application's own page of errors uses the session
+        answer = page  # the application's own page of errors uses the session
+    return answer
 
 
 def _request_failed(_: Flask, **__: Any) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Final
 
 import flask
+from flask.globals import app_ctx
 from flask.sessions import SessionInterface, SessionMixin
 
 from coatcheck import cookies
@@ -162,6 +165,13 @@ class CoatcheckSessionInterface(SessionInterface):
         session.rotate()
 
 
+def ask_flask(method: Callable[..., Any], error: Exception) -> Any:
+    """What Flask does about an error; from Flask 3.2 on such methods take the context first."""
+    if "ctx" in inspect.signature(method).parameters:
+        return method(app_ctx._get_current_object(), error)  # type: ignore[attr-defined]  # noqa: SLF001
+    return method(error)
+
+
 def current_session() -> FlaskSession | None:
     """The session of the request that is being answered, if there is one and it is ours."""
     if not flask.has_request_context():
@@ -201,7 +211,7 @@ def _answer_instead(app: Flask, session: FlaskSession, response: Response, error
     """
     if current_session() is not session:
         raise error
-    instead = app.make_response(app.handle_user_exception(error))
+    instead = app.make_response(ask_flask(app.handle_user_exception, error))
     close = getattr(response.response, "close", None)
     if close is not None:
         close()

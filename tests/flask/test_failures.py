@@ -151,6 +151,29 @@ def test_applications_answer_outages_in_their_own_way(home: Path) -> None:
     client_of(app).close()
 
 
+def test_flask_may_take_the_context_first(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it does from version 3.2 on, in the methods that handle errors."""
+    app = create_app(COATCHECK_HOME=str(home))
+    contexts = []
+    for name in ("handle_user_exception", "handle_http_exception"):
+        method = getattr(app, name)
+
+        def later(ctx: Any, error: Any = None, method: Any = method) -> Any:
+            if error is None:
+                ctx, error = None, ctx  # Flask itself, which is still the older one
+            else:
+                contexts.append(ctx.app)
+            return method(error)
+
+        monkeypatch.setattr(app, name, later)
+    browser = app.test_client()
+    browser.get("/put?a=1")
+    with Outage(app, ("save",)):
+        assert browser.get("/put?b=1").status_code == 503
+    assert contexts == [app, app]
+    client_of(app).close()
+
+
 def test_an_error_page_that_uses_the_session_does_not_make_it_worse(home: Path) -> None:
     """Templates with a user name at the top: the plain 503 steps in."""
     app = create_app(COATCHECK_HOME=str(home))
