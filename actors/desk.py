@@ -13,6 +13,7 @@ import coatcheck
 from coatcheck.clock import SystemClock
 from coatcheck.messages import ActorReport, InspectActor, QuietRequest, Reply, Request, RequestFailed
 from coatcheck.system.failures import UNRECOGNIZED, is_answer, place_of, reply_of
+from coatcheck.system.frames import bad_frames
 
 Handler = Callable[[Any], "Reply | Later | None"]
 
@@ -111,6 +112,6 @@ class Desk:
             late=self.late,
             unrecognized=sum(self.unrecognized.values()),
             last_error=self.last_error,
-            details=dict(self.details()),
+            details={"dropped_frames": bad_frames.total, **self.details()},
             children=self.children(),
         )

@@ -27,7 +27,6 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
     "thespian.system.timing": frozenset({"ExpirationTimer"}),
     "datetime": frozenset({"timedelta"}),
     "logging": frozenset({"LogRecord"}),
-    "socket": frozenset({"AddressFamily", "SocketKind"}),
 }
 """Module -> names. A name with a dot is never allowed: protocol 4 would follow it through the module's attributes."""
 

@@ -84,14 +84,15 @@ class BadFrames:
         self._counts: Counter[str] = Counter()
         self._unsaid: list[tuple[str, str]] = []
 
-    def count(self, peer: str, why: str) -> None:
-        """Count one; the first of each peer is to be logged."""
+    def count(self, peer: str, why: str) -> bool:
+        """Count one; whether it was the first of that peer, which is to be logged."""
         if peer not in self._counts:
             if len(self._counts) >= self._MOST_PEERS:
                 peer = "others"
             if not self._counts[peer]:
                 self._unsaid.append((peer, why))
         self._counts[peer] += 1
+        return self._counts[peer] == 1
 
     @property
     def total(self) -> int:

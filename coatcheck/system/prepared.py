@@ -53,8 +53,11 @@ def _install() -> None:
     tcp.ReceiveBuffer = FrameBuffer
     # Every listener on loopback, those of clients too; THESPIAN_BASE_IPADDR alone changes only what is advertised.
     IPBase.TCPv4ActorAddress.bindArgs = property(lambda self: ((LOOPBACK, self.bindname[1]),))
+    # With enums in them addresses pickle in another way in each version of Python, and slowly.
+    _plain_numbers(IPBase.TCPv4ActorAddress)
     # The admin looks for its logger's definitions under a name that it does not have, and dies with its logger.
     multiprocCommon.MultiProcAdmin.logDefs = property(lambda self: self.logdefs)
+    multiprocCommon.MAX_ADMIN_STARTUP_DELAY = timedelta(seconds=20)  # 5 are too few where the first import compiles
     # Twenty idle clients would take all the slots of a sender; a reply that nobody fetches gives its slot back sooner.
     asyncTransportBase.MAX_PENDING_TRANSMITS = 4096
     transport.DEFAULT_MAX_TRANSMIT_PERIOD = timedelta(seconds=30)
@@ -62,6 +65,16 @@ def _install() -> None:
     # An actor that answers more than 4,480 times a second is put to sleep for a tenth of one.
     systemCommon.RATE_THROTTLE = 1_000_000
     _guard(tcp.TCPTransport)
+
+
+def _plain_numbers(address: Any) -> None:
+    original = address.__init__
+
+    def initialized(self: Any, *args: Any, **kwargs: Any) -> None:
+        original(self, *args, **kwargs)
+        self.af, self.socktype = int(self.af), int(self.socktype)
+
+    address.__init__ = initialized
 
 
 def _guard(plain: Any) -> None:

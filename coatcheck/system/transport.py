@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import pickle
 import signal
@@ -19,6 +20,7 @@ from thespian.system.transport.TCPTransport import (
     TCPTransport,
     opsKey,
 )
+from thespian.system.utilis import thesplog
 
 from coatcheck.errors import ConfigurationError
 from coatcheck.system import allowed, prepared, process
@@ -190,7 +192,7 @@ class SealedTransport(TCPTransport):
         return self._check_XMIT_4_done(intent, received) if received else True
 
     def _unanswered(self, intent: Any, why: str) -> bool:
-        bad_frames.count(_peer(intent.socket), why)
+        _dropped(_peer(intent.socket), why)
         intent.stage = self._XMITStepRetry
         return bool(self._nextTransmitStep(intent))
 
@@ -216,7 +218,7 @@ class SealedTransport(TCPTransport):
         try:
             inc.addData(received)
         except FrameRefused as refused:
-            bad_frames.count(peer, str(refused))
+            _dropped(peer, str(refused))
             inc.close()
             return None
         return self._addedDataToIncoming(inc, has_exclusive_flag=has_exclusive_flag)
@@ -231,7 +233,7 @@ class SealedTransport(TCPTransport):
             sealed, extra = inc.data
             payload = self._seal.take(sealed)
             if payload is None:
-                bad_frames.count(_peer(inc.socket), "its seal is not right")
+                _dropped(_peer(inc.socket), "its seal is not right")
                 inc.close()
                 return None
             if not self._accept(payload, inc):
@@ -245,7 +247,7 @@ class SealedTransport(TCPTransport):
             try:
                 inc.addData(extra)
             except FrameRefused as refused:
-                bad_frames.count(_peer(inc.socket), str(refused))
+                _dropped(_peer(inc.socket), str(refused))
                 inc.close()
                 return None
         return inc
@@ -258,7 +260,7 @@ class SealedTransport(TCPTransport):
                 msg = "no sender"
                 raise TypeError(msg)
         except Exception as error:  # noqa: BLE001 - whatever broken bytes make pickle raise
-            bad_frames.count(_peer(inc.socket), f"it cannot be read ({type(error).__name__})")
+            _dropped(_peer(inc.socket), f"it cannot be read ({type(error).__name__})")
             with contextlib.suppress(OSError):
                 inc.socket.send(self._refusal)
             return False
@@ -278,6 +280,12 @@ def _closed(sock: socket.socket) -> bool:
         return False
     except OSError:
         return True
+
+
+def _dropped(peer: str, why: str) -> None:
+    # In the admin and its logger nobody else will say so.
+    if bad_frames.count(peer, why):
+        thesplog("dropped a frame from %s: %s", peer, why, level=logging.WARNING)
 
 
 def _peer(sock: Any) -> str:

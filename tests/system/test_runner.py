@@ -95,6 +95,7 @@ def test_it_says_where_things_are(home: Path) -> None:
         assert f"process {system.pid}, listening on 127.0.0.1:{where['port']}" in system.log
         assert f"kill {system.pid}" in system.log
         assert where["pid"] == system.pid
+        until(lambda: "the store is open" in system.log, "the actors log nothing")
         logged = [json.loads(line) for line in system.log.splitlines() if line.startswith("{")]
         assert "the store is open" in {each["message"] for each in logged}
         assert {"time", "level", "logger", "message", "pid"} <= set(logged[0])

@@ -334,7 +334,8 @@ def test_bad_frames_are_in_the_report(running: RunningSystem) -> None:
     until(lambda: "dropped a frame from 127.0.0.1" in running.log, "the manager does not say that it dropped frames")
 
     assert running.log.count("dropped a frame from 127.0.0.1: ") <= 2  # the manager, the supervisor
-    assert "GET" not in running.log
+    assert "dropped a frame from 127.0.0.1: " in (running.home / "thespian.log").read_text()  # the admin
+    assert "GET" not in running.log + (running.home / "thespian.log").read_text()
 
 
 # Joining ----------------------------------------------------------------------------------------------------------
