@@ -19,6 +19,7 @@ LONGEST: Final = 400 * 86_400
 """Seconds that a cookie may live at most; browsers cut longer ones (RFC 6265bis, 5.5)."""
 
 _BLANKS: Final = " \t"
+_AROUND: Final = _BLANKS + '"'
 _NAME: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _ATTRIBUTE: Final = re.compile(r"[^;\x00-\x1f\x7f]*")
 _SAMESITE: Final = {"lax": "Lax", "strict": "Strict", "none": "None"}
@@ -122,15 +123,13 @@ def presented(header: str | None, name: str) -> list[str]:
     """
     if not header:
         return []
-    sought = f"{name}="
-    begin = header.find(sought)
-    if begin < 0:
+    before, found, rest = header.partition(f"{name}=")
+    if not found:
         return []
-    if header.find(sought, begin + 1) < 0 and (not begin or header[begin - 2 : begin] == "; "):
+    if (not before or before[-2:] == "; ") and name not in rest:
         # As nearly all browsers always send it: once, and with nothing around it.
-        end = header.find(";", begin)
-        value = header[begin + len(sought) : end if end >= 0 else None]
-        if value and value[0] != '"' and value[-1] not in _BLANKS and value[0] not in _BLANKS:
+        value = rest.partition(";")[0]
+        if value and value[0] not in _AROUND and value[-1] not in _AROUND:
             return [value]
     values = []
     # Split at ';' alone, and strip nothing but blanks. With ',' or Unicode spaces a cookie that a subdomain may set
