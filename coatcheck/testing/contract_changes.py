@@ -26,6 +26,7 @@ from coatcheck.testing.clock import FakeClock
 from coatcheck.testing.contract_base import HOUR, ContractBase
 
 START: dict[str, Any] = {"a": 1, "text": "x", "list": [1, 2]}
+MISFIT: dict[str, Any] = {**START, "yes": True}
 
 CASES: dict[str, tuple[list[AnyChange], dict[str, Any]]] = {
     "nothing": ([], {"a": 1, "text": "x", "list": [1, 2]}),
@@ -56,6 +57,7 @@ CASES: dict[str, tuple[list[AnyChange], dict[str, Any]]] = {
 REFUSED: dict[str, tuple[AnyChange, str]] = {
     "increment of a text": (Increment("text"), "text"),
     "increment of a list": (Increment("list"), "list"),
+    "increment of a bool": (Increment("yes"), "yes"),
     "append to a number": (Append("a", 1), "a"),
     "append to a text": (Append("text", "y"), "text"),
     "increment of a text set before": (Increment("set before"), "set before"),
@@ -85,7 +87,7 @@ class ChangesContract(ContractBase):
     def test_a_change_that_does_not_fit_is_refused(self, store: SessionStore, case: str) -> None:
         """An increment where no number is, an append where no list is: ChangeRefused with the key, nothing applied."""
         change, key = REFUSED[case]
-        token, record = store.create(START)
+        token, record = store.create(MISFIT)
 
         with pytest.raises(ChangeRefused) as caught:
             store.save(token, [Set("set before", "text"), change, Set("set after", 1)])
@@ -94,7 +96,7 @@ class ChangesContract(ContractBase):
         assert key in str(caught.value)
         loaded = store.load(token)
         assert loaded is not None
-        assert loaded.data == START
+        assert loaded.data == MISFIT
         assert loaded.version == record.version
 
     def test_an_unstorable_value_refuses_the_whole_save(self, store: SessionStore) -> None:

@@ -72,8 +72,9 @@ class LimitsContract(ContractBase):
         heavy = FlashMessage.info("x" * 40_000)
         store.add_flash(token, heavy)
 
-        with pytest.raises(SessionTooLarge):
+        with pytest.raises(SessionTooLarge) as caught:
             store.add_flash(token, heavy)
+        assert caught.value.key == "flashes"
         with pytest.raises(SessionTooLarge):
             store.save(token, [PushFlash(heavy)])
 

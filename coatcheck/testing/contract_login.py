@@ -85,20 +85,26 @@ class LoginContract(ContractBase):
         plain, _ = store.create({})
         chosen, _ = store.create({}, lifetimes=BOTH)
         given, _ = store.create({}, lifetimes=BOTH)
+        changed, _ = store.create({})
+        store.save(changed, [SetLifetimes(BOTH)])
 
         assert store.login(plain, self.someone())[1].lifetimes == SIGNED_IN
         assert store.login(chosen, self.someone())[1].lifetimes == BOTH
+        assert store.login(changed, self.someone())[1].lifetimes == BOTH
         assert store.login(given, self.someone(), lifetimes=HOUR)[1].lifetimes == HOUR
 
     def test_login_of_another_principal_drops_what_was_there(self, store: SessionStore) -> None:
         """The next user of a browser finds neither the data nor the flashes of the one before."""
         first, second = self.someone(), self.someone()
         token, before = store.create({"private": 1}, principal=first, flashes=[FlashMessage.info("for the first")])
+        take_id, _ = store.take_flashes(token)
+        store.add_flash(token, FlashMessage.info("for the first too"))
 
         bound, record = store.login(token, second, changes=[Set("new", 2)])
 
         assert record.data == {"new": 2}
         assert record.flashes == []
+        assert store.restore_flashes(bound, take_id) == 0
         assert record.principal == second
         assert store.sessions_of(first) == []
         assert [each.sid for each in store.sessions_of(second)] == [before.sid]

@@ -58,7 +58,10 @@ class RotationContract(ContractBase):
         found = store.find(token)
         assert found.record is not None
         assert found.record.in_grace
+        assert store.save(token, [Set("a", 2)]).in_grace
         clock.until(ends)
+        with pytest.raises(SessionMissing, match="retired"):
+            store.save(token, [Set("a", 3)])
 
         assert store.load(token) is None
         assert self.reason(store, token) == "retired"
@@ -145,6 +148,7 @@ class RotationContract(ContractBase):
 
             for each in (token, rotated):
                 assert store.load(each) is None
+                assert self.reason(store, each) == ("deleted" if end == "delete" else "revoked")
                 with pytest.raises(SessionMissing):
                     store.save(each, [Set("back", 1)])
 

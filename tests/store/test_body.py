@@ -48,6 +48,7 @@ def test_a_body_holds_what_was_put_in(data: dict[str, Any], flashes: list[str]) 
     item=values,
     limit=st.one_of(st.none(), st.integers(1, 40)),
 )
+@example(have=[0] * 14, item=1, limit=None)
 @example(have=[0] * 15, item=1, limit=None)
 @example(have=[0] * 16, item=1, limit=16)
 @example(have=[0] * 65535, item=1, limit=None)
