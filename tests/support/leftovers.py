@@ -23,10 +23,13 @@ def mark_this_run() -> str:
     return os.environ[MARK]
 
 
-def leftovers(mark: str, patience: float = 10.0) -> dict[int, str]:
-    """What is left of this run after at most ``patience`` seconds, by process id; it is killed then."""
+def leftovers(mark: str, patience: float = 10.0, *, children: bool = True) -> dict[int, str]:
+    """What is left of this run after at most ``patience`` seconds, by process id; it is killed then.
+
+    ``children``: all children of this process count, and theirs, marked or not.
+    """
     deadline = time.monotonic() + patience
-    while (left := _alive(mark)) and time.monotonic() < deadline:
+    while (left := _alive(mark, children=children)) and time.monotonic() < deadline:
         time.sleep(0.05)
     for pid in left:
         with suppress(ProcessLookupError):
@@ -34,7 +37,7 @@ def leftovers(mark: str, patience: float = 10.0) -> dict[int, str]:
     return left
 
 
-def _alive(mark: str) -> dict[int, str]:
+def _alive(mark: str, *, children: bool) -> dict[int, str]:
     parents: dict[int, int] = {}
     lines: dict[int, str] = {}
     marked = set()
@@ -52,7 +55,7 @@ def _alive(mark: str) -> dict[int, str]:
         if f"{MARK}={mark}".encode() in environ:
             marked.add(pid)
     here = os.getpid()
-    found = {pid for pid in parents if pid in marked or _descends(pid, here, parents)}
+    found = {pid for pid in parents if pid in marked or (children and _descends(pid, here, parents))}
     return {pid: lines[pid] for pid in found - {here}}
 
 
