@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from coatcheck.changes import AnyChange
@@ -28,8 +28,7 @@ Reason = Literal["forged", "unknown", "expired", "deleted", "revoked", "retired"
 """Why there is no live session for a token."""
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(NamedTuple):
     """The answer of ``find``: a live record, or the reason why there is none."""
 
     record: Record | None = None
@@ -43,6 +42,9 @@ class Found:
 
     def __bool__(self) -> bool:
         return self.record is not None
+
+    def __repr__(self) -> str:
+        return f"Found(record={self.record!r}, reason={self.reason!r})"
 
 
 @dataclass(frozen=True)

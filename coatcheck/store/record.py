@@ -18,6 +18,12 @@ from coatcheck.store.contract import SessionInfo
 if TYPE_CHECKING:
     from coatcheck.lifetimes import Lifetimes
 
+VARIABLE_LENGTH, BODY_LENGTH, LAST_SEEN, STARTED, IDLE, ABSOLUTE, TOUCH_INTERVAL = (
+    headers.Header._fields.index(name)
+    for name in ("variable_length", "body_length", "last_seen", "started", "idle", "absolute", "touch_interval")
+)
+# A record is made for each request: its header stays a bare tuple until somebody asks for a field.
+
 
 class Record:
     """A session: data, flashes, and what is known about it. ``repr`` shows neither data nor token."""
@@ -25,7 +31,7 @@ class Record:
     __slots__ = (
         "_body",
         "_data",
-        "_header",
+        "_fields",
         "_raw_body",
         "_row",
         "_sid",
@@ -41,8 +47,8 @@ class Record:
         """Made by stores. ``row`` is of the present format; ``body`` is given when it was kept in chunks."""
         self._sid = sid
         self._row = row
-        self._header = headers.parse(row)
-        self.expires_at = headers.deadline_of(self._header)
+        self._fields = fields = headers.parse_plain(row)
+        self.expires_at = headers.deadline(fields[LAST_SEEN], fields[STARTED], fields[IDLE], fields[ABSOLUTE])
         """Microseconds UTC; live while now is below it."""
         self._raw_body = body
         self._body: Body | None = None
@@ -92,7 +98,8 @@ class Record:
     @property
     def touch_due_at(self) -> int:
         """Microseconds UTC from which a use is worth storing."""
-        return self._header.last_seen + self._header.touch_interval
+        touch_due_at: int = self._fields[LAST_SEEN] + self._fields[TOUCH_INTERVAL]
+        return touch_due_at
 
     @property
     def principal(self) -> str | None:
@@ -121,16 +128,19 @@ class Record:
     def body(self) -> Body:
         """The framed body."""
         if self._body is None:
-            raw = self._raw_body
+            raw, length = self._raw_body, self._fields[BODY_LENGTH]
             if raw is None:
-                header = self._header
-                start = headers.HEADER.size + header.variable_length
-                raw = self._row[start : start + header.body_length]
-            if len(raw) != self._header.body_length:
-                msg = f"session {self.handle}: body of {len(raw)} bytes, not {self._header.body_length}"
+                start = headers.HEADER.size + self._fields[VARIABLE_LENGTH]
+                raw = self._row[start : start + length]
+            if len(raw) != length:
+                msg = f"session {self.handle}: body of {len(raw)} bytes, not {length}"
                 raise CorruptRecord(msg)
             self._body = Body(raw)
         return self._body
+
+    @property
+    def _header(self) -> headers.Header:
+        return headers.Header._make(self._fields)
 
     def values(self) -> dict[str, Any]:
         """All data decoded at once, a new dict with new values each time."""
