@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from coatcheck.errors import SessionMissing
+from coatcheck.errors import SessionMissing, StoreUnavailable
 from coatcheck.flashes import FlashMessage
 from coatcheck.session_life import FAILED, UNLOADED, SessionLife
 from coatcheck.tracking import Login, Pending
@@ -119,14 +119,20 @@ class Session(SessionLife):
         return self._token
 
     def owns_token(self) -> bool:
-        """Whether the token is the session's one and only at this moment: only then a response may repeat it."""
+        """Whether the token is the session's one and only at this moment: only then a response may repeat it.
+
+        False as well when the store cannot be asked.
+        """
         if self._token is None or self._borrowed:
             return False
-        record = self._client.store.load(self._token, touch=False)
+        try:
+            record = self._client.store.load(self._token, touch=False)
+        except StoreUnavailable:
+            return False
         return record is not None and not record.in_grace
 
     def _loaded(self) -> Record | None:
-        if self._state:
+        if self._state in (UNLOADED, FAILED):
             self._ready()
         return self._record
 

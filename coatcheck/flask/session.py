@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from flask.sessions import SessionMixin
+from markupsafe import Markup
 
 from coatcheck.flashes import FlashMessage
 from coatcheck.session import Session
@@ -72,7 +73,7 @@ class FlaskSession(Session, SessionMixin):  # type: ignore[override]
             new = assigned
             pending.flashes.clear()
             pending.flashes_replaced = True
-        pending.flashes += [FlashMessage(category, message) for category, message in new]
+        pending.flashes += [FlashMessage(_plain(category), _plain(message)) for category, message in new]
         self._seen, self._held = assigned, None
 
     def _keep_held(self) -> None:
@@ -189,3 +190,12 @@ class FlaskSession(Session, SessionMixin):  # type: ignore[override]
     def _meta_of(self, login: Login) -> Mapping[str, Any]:
         agent = self._request.environ.get("HTTP_USER_AGENT", "")[:_LONGEST_AGENT]
         return {"ip": self.peer, "user_agent": agent, **(login.meta or {})}
+
+
+def _plain(text: Any) -> Any:
+    """Text as it can be stored: what knows its HTML (Markup, lazy translations) as Markup, other text as str."""
+    if type(text) is str:
+        return text
+    if hasattr(text, "__html__"):
+        return Markup(text.__html__())  # noqa: S704 - it says so itself
+    return str.__str__(text) if isinstance(text, str) else text

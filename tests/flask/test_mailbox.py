@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import Any
 
 import pytest
@@ -99,6 +100,32 @@ def test_markup_stays_markup(app: Flask, visitor: FlaskClient) -> None:
 
     assert isinstance(marked, Markup)
     assert not isinstance(plain, Markup)
+
+
+def test_lazy_texts_and_enums_are_flashed_as_what_they_say(app: Flask, visitor: FlaskClient) -> None:
+    """As with Flask's own sessions: a translation that is made when it is shown, a category from an enum."""
+
+    class Lazy:
+        def __html__(self) -> str:
+            return "a &amp; b"
+
+    class Text(str):
+        __slots__ = ()
+
+    class Level(str, Enum):
+        GOOD = "good"
+
+    with request_of(app, visitor):
+        flash(Lazy(), Level.GOOD)  # type: ignore[arg-type]
+        flash(Text("text"))
+        flash({"a": [1]})  # type: ignore[arg-type]
+        end_of(app)
+    with request_of(app, visitor):
+        assert get_flashed_messages(with_categories=True) == [
+            ("good", Markup("a &amp; b")),
+            ("message", "text"),
+            ("message", {"a": [1]}),
+        ]
 
 
 def test_get_returns_a_fresh_list(app: Flask, visitor: FlaskClient) -> None:

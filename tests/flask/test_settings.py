@@ -11,7 +11,7 @@ from flask import Flask
 from flask import session as flask_session
 
 import coatcheck
-from coatcheck import ConfigurationError, Lifetimes
+from coatcheck import ConfigurationError, Lifetimes, StoreUnavailable
 from coatcheck.flask import Coatcheck, CoatcheckSessionInterface
 from coatcheck.store.lmdb import LmdbStore
 from coatcheck.testing import FakeClock
@@ -153,6 +153,21 @@ def test_a_refresh_never_brings_an_old_token_back(held_app: Flask) -> None:
 
     assert cookie_of(browser) != token
     assert "Set-Cookie" not in response.headers
+
+
+def test_a_refresh_during_an_outage_is_left_out(held_app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether the token is still the one cannot be asked, so the cookie is left alone."""
+    browser = held_app.test_client()
+    browser.get("/login?name=ann&permanent=1")
+
+    def away(*_: object, **__: object) -> None:
+        msg = "away"
+        raise StoreUnavailable(msg)
+
+    monkeypatch.setattr(client_of(held_app).store, "load", away)
+    answer = browser.get("/read")
+
+    assert (answer.status_code, "Set-Cookie" in answer.headers) == (200, False)
 
 
 def test_a_session_that_becomes_permanent_tells_the_browser(held_app: Flask) -> None:
