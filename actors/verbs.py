@@ -7,6 +7,7 @@ waits in a thread, in order with the writes after it, so that one stopped writer
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from coatcheck import messages as m
 from coatcheck.actors.desk import Handler, Later
+from coatcheck.errors import StoreUnavailable
 from coatcheck.store.gate import GateBusy
 from coatcheck.store.lmdb import LmdbStore
 
@@ -45,6 +47,7 @@ class Verbs:
         self.ready = False
         """Whether the store is open, so that reading waits for nobody."""
         self._waits_for_disk = False
+        self._refused: tuple[float, StoreUnavailable] | None = None
         reads: dict[type[m.Request], Callable[[Any], m.Reply]] = {
             m.LoadSession: self.load,
             m.FindSession: self.find,
@@ -115,12 +118,29 @@ class Verbs:
         return lambda request: self._waiting(verb, request, LONG)
 
     def _waiting(self, verb: Callable[[Any], m.Reply], request: Any, queue: str = WRITES) -> Later:
+        since = time.monotonic()
+
         def work() -> m.Reply:
             if not self.ready:
                 self.open()
-            return verb(request)
+            return verb(request) if queue == LONG else self._patiently(verb, request, since)
 
         return Later(queue, work)
+
+    def _patiently(self, verb: Callable[[Any], m.Reply], request: Any, since: float) -> m.Reply:
+        """Wait for a turn, but not again after having waited since then behind others who waited in vain."""
+        refused = self._refused
+        if refused is not None and since < refused[0] and time.monotonic() - since >= self._settings.gate_timeout:
+            try:
+                with self.store.no_wait():
+                    return verb(request)
+            except GateBusy:
+                raise refused[1].with_traceback(None) from None
+        try:
+            return verb(request)
+        except StoreUnavailable as error:
+            self._refused = time.monotonic(), error
+            raise
 
     def _store_for(self, anonymous: Lifetimes | None, signed_in: Lifetimes | None) -> LmdbStore:
         """The same store with the sender's defaults: they belong to clients, not to stores."""

@@ -69,6 +69,7 @@ class Runner:
         LmdbStore(self._settings).prepare()
         port = free_port(self._settings.port)
         process.adopt_orphans()
+        process.raise_open_files()
         self._listen_to_signals()
         try:
             self._start(port)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,6 +36,7 @@ from coatcheck.messages import (
     StoreCompacted,
 )
 from coatcheck.settings import Settings
+from coatcheck.store.gate import WriterGate
 
 
 @pytest.fixture
@@ -87,6 +89,28 @@ def test_a_stopped_writer_keeps_nobody_from_reading(desk: Desk, home: Path) -> N
 
     outcome = desk.resume(save, waiting)
     assert isinstance(outcome, SessionSaved)
+
+
+def test_waiting_in_the_queue_is_waiting_too(desk: Desk, home: Path) -> None:
+    """Many writes behind one stopped writer: each is told who it is within one timeout, not after all before it."""
+    token = created(desk)
+    saves = [SaveSession(token=token, changes=[Set("n", number)], confirm=True) for number in range(5)]
+    gate = WriterGate(home / "writer")
+    assert gate.enter()
+    waiting = [desk.take(each) for each in saves]
+    begin = time.monotonic()
+    outcomes = [
+        desk.resume(save, later) for save, later in zip(saves, waiting, strict=True) if isinstance(later, Later)
+    ]
+
+    assert time.monotonic() - begin < 2 * 0.2
+    assert [type(each) for each in outcomes] == [StoreUnavailable] * 5
+    assert {each.holder_pid for each in outcomes if isinstance(each, StoreUnavailable)} == {os.getpid()}
+    gate.leave()
+    # Whoever has only just come is patient again.
+    late = desk.take(saves[0])
+    assert isinstance(late, SessionSaved)
+    gate.close()
 
 
 def test_writes_keep_their_order(desk: Desk, verbs: Verbs) -> None:
