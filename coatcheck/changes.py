@@ -7,7 +7,7 @@ Two saves that touch different keys both survive; of two that set the same key t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from coatcheck.flashes import FlashMessage
@@ -122,5 +122,5 @@ class DropIfEmpty(Change):
     """
 
 
-AnyChange = Union[Set, Unset, Clear, Increment, Append, SetLifetimes, PushFlash, ReplaceFlashes, DropIfEmpty]
+AnyChange = Set | Unset | Clear | Increment | Append | SetLifetimes | PushFlash | ReplaceFlashes | DropIfEmpty
 """Every kind of change."""

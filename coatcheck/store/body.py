@@ -1,8 +1,8 @@
 """The body of a session: its keys and values and flashes, framed so that a save need not decode what it keeps.
 
-``length of index (4) | index | values | flashes | takes``. The index is a packed array of the keys, the lengths of
-their packed values, the lengths of the packed flashes, and the length of the packed takes. The values stand behind
-each other, so all of them are decoded in one call as the elements of one array.
+``length of A (4) | length of the index (4) | A | flashes | takes``. A is one packed array: the index, then the values.
+The index is an array of the keys, the lengths of their packed values, the lengths of the packed flashes, and the
+length of the packed takes. A save cuts the body into its values by their lengths; a load unpacks all in one call.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ from typing import Any, Final
 
 import msgpack
 
-from coatcheck.codec import UNPACK_OPTIONS, unpack
+from coatcheck.codec import ext_hook, unpack
 from coatcheck.errors import CorruptRecord
 
-_LENGTH: Final = struct.Struct(">I")
+_HEAD: Final = struct.Struct(">II")
 _ARRAY: Final = struct.Struct(">BI")
+_INDEX: Final = _HEAD.size + _ARRAY.size
+_UNREADABLE: Final = "the body of a session cannot be read: run 'check', then restore a backup"
 _SURROGATES: Final = "surrogatepass"
 
 Take = list[Any]
@@ -37,26 +39,16 @@ class Body:
             self.start = self.takes_length = 0
             return
         try:
-            self.start = 4 + _LENGTH.unpack_from(raw)[0]
+            self.start = _INDEX + _HEAD.unpack_from(raw)[1]
             self.keys, self.lengths, self.flash_lengths, self.takes_length = msgpack.unpackb(
-                raw[4 : self.start], unicode_errors=_SURROGATES
+                raw[_INDEX : self.start], unicode_errors=_SURROGATES
             )
         except (ValueError, TypeError, struct.error) as error:
-            msg = "the body of a session cannot be read: run 'check', then restore a backup"
-            raise CorruptRecord(msg) from error
+            raise CorruptRecord(_UNREADABLE) from error
 
     def values(self) -> dict[str, Any]:
         """Everything decoded at once."""
-        lengths = self.lengths
-        if not lengths:
-            return {}
-        region = self.raw[self.start : self.start + sum(lengths)]
-        try:
-            return dict(
-                zip(self.keys, msgpack.unpackb(_ARRAY.pack(0xDD, len(lengths)) + region, **UNPACK_OPTIONS), strict=True)
-            )
-        except Exception:  # noqa: BLE001 - one by one, so that the error names the key
-            return {key: _unpack(key, packed) for key, packed in self.packed_values().items()}
+        return values_of(self.raw)
 
     def packed_values(self) -> dict[str, bytes]:
         """Each key with its packed value, in order."""
@@ -101,6 +93,22 @@ class Body:
         return takes
 
 
+def values_of(raw: bytes) -> dict[str, Any]:
+    """All values of a body, decoded in one call."""
+    if not raw:
+        return {}
+    try:
+        (keys, _, _, _), *values = msgpack.unpackb(
+            memoryview(raw)[_HEAD.size : _HEAD.size + _HEAD.unpack_from(raw)[0]],
+            ext_hook=ext_hook,
+            strict_map_key=False,
+            unicode_errors=_SURROGATES,
+        )
+        return dict(zip(keys, values, strict=True))
+    except Exception:  # noqa: BLE001 - one by one, so that the error names the key
+        return {key: _unpack(key, packed) for key, packed in Body(raw).packed_values().items()}
+
+
 def _unpack(key: str, packed: bytes) -> Any:
     try:
         return unpack(packed)
@@ -116,7 +124,8 @@ def join(values: dict[str, bytes], flashes: list[bytes], takes: list[Take]) -> b
     packed_takes: bytes = msgpack.packb(takes) if takes else b""
     lengths = (list(values), list(map(len, values.values())), list(map(len, flashes)), len(packed_takes))
     index: bytes = msgpack.packb(lengths, unicode_errors=_SURROGATES)
-    return b"".join((_LENGTH.pack(len(index)), index, *values.values(), *flashes, packed_takes))
+    region = b"".join((_ARRAY.pack(0xDD, len(values) + 1), index, *values.values()))
+    return b"".join((_HEAD.pack(len(region), len(index)), region, *flashes, packed_takes))
 
 
 def size_of(values: dict[str, bytes], flashes: list[bytes]) -> int:

@@ -12,7 +12,7 @@ from coatcheck.codec import unpack
 from coatcheck.errors import CorruptRecord
 from coatcheck.flashes import FlashMessage
 from coatcheck.store import header as headers
-from coatcheck.store.body import Body
+from coatcheck.store.body import Body, values_of
 from coatcheck.store.contract import SessionInfo
 
 if TYPE_CHECKING:
@@ -128,15 +128,18 @@ class Record:
     def body(self) -> Body:
         """The framed body."""
         if self._body is None:
-            raw, length = self._raw_body, self._fields[BODY_LENGTH]
-            if raw is None:
-                start = headers.HEADER.size + self._fields[VARIABLE_LENGTH]
-                raw = self._row[start : start + length]
-            if len(raw) != length:
-                msg = f"session {self.handle}: body of {len(raw)} bytes, not {length}"
-                raise CorruptRecord(msg)
-            self._body = Body(raw)
+            self._body = Body(self._raw())
         return self._body
+
+    def _raw(self) -> bytes:
+        raw, length = self._raw_body, self._fields[BODY_LENGTH]
+        if raw is None:
+            start = headers.HEADER.size + self._fields[VARIABLE_LENGTH]
+            raw = self._row[start : start + length]
+        if len(raw) != length:
+            msg = f"session {self.handle}: body of {len(raw)} bytes, not {length}"
+            raise CorruptRecord(msg)
+        return raw
 
     @property
     def _header(self) -> headers.Header:
@@ -144,7 +147,7 @@ class Record:
 
     def values(self) -> dict[str, Any]:
         """All data decoded at once, a new dict with new values each time."""
-        return self.body.values()
+        return values_of(self._raw())
 
     def packed(self, key: str) -> bytes | None:
         """The canonical packed form of one value, or None."""
