@@ -124,7 +124,6 @@ class Handle:
                 alone = shared.try_alone()
                 if alone:
                     recover(self.home)
-                    files.check_data_file(self.home)
                 agree_on_namespace(self.home, shared, alone=alone, timeout=_OPEN_TIMEOUT)
                 self._open_handle(shared)
             except BaseException:
@@ -133,7 +132,6 @@ class Handle:
                 raise
 
     def _open_handle(self, shared: SharedGate) -> None:
-        files.check_data_file(self.home)
         gate = WriterGate(self.home / files.WRITER)
         try:
             backoff = Backoff(_OPEN_TIMEOUT if not self.users else 2.0)
@@ -141,6 +139,7 @@ class Handle:
                 if not backoff.wait():
                     raise gate.busy(backoff.timeout)
             try:
+                files.check_data_file(self.home)  # inside the gate, where nobody makes the file longer meanwhile
                 self._open_inside(shared, gate)
             finally:
                 gate.leave()
