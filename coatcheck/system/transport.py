@@ -126,6 +126,13 @@ class SealedTransport(TCPTransport):
         if listening is not None:
             listening.close()
 
+    def __del__(self) -> None:
+        # At the end of the interpreter the modules that this needs are gone before it is.
+        try:
+            self.close()
+        except Exception:  # noqa: BLE001, S110, SIM105 - contextlib may be gone too
+            pass
+
     # Sending ------------------------------------------------------------------------------------------------------
 
     def serializer(self, intent: Any) -> bytes:

@@ -72,6 +72,7 @@ class _Speaker(ExternalOpsToActors):
 
         Late answers to earlier requests, and answers to other people's, are dropped. Raises Undelivered, Unanswered.
         """
+        self._check_process()
         deadline = time.monotonic() + timeout
         if not self._turn.acquire(timeout=max(0.0, timeout)):
             raise Unanswered(waited=True)
@@ -85,9 +86,9 @@ class _Speaker(ExternalOpsToActors):
                 arrived = None if watch.failed else self._run_transport(remaining)
                 if isinstance(arrived, ReceiveEnvelope):
                     message = arrived.message
-                    if isinstance(message, Reply) and message.request_id == request.request_id:
+                    if isinstance(message, Reply) and _is(message, request):
                         return message
-                    if isinstance(message, PoisonMessage):
+                    if isinstance(message, PoisonMessage) and _is(message.poisonMessage, request):
                         raise Unanswered(waited=False)
                     self.strays += 1
                 elif watch.failed:
@@ -102,8 +103,8 @@ class _Speaker(ExternalOpsToActors):
 
     def ask(self, anActor: Any, msg: Any, timeout: Any) -> Any:  # noqa: N803 - Thespian's names
         """As Thespian's, but a request of coatcheck gets its own reply or None, never one that came too late."""
-        self._check_process()
         if not isinstance(msg, Request):
+            self._check_process()
             return super().ask(anActor, msg, timeout)
         try:
             return self.call(anActor, msg, _seconds(timeout))
@@ -149,8 +150,10 @@ class _Speaker(ExternalOpsToActors):
         with closing(self.transport.external_transport_clone()) as own:
             response = NewActorResponse(own, self.adminAddr)
             request = PendingActor(actor, None, next(_instances), None, globalName=name)
+            own.awaited = self.adminAddr
             own.scheduleTransmit(None, TransmitIntent(self.adminAddr, request, onError=response.transmit_failed))
-            while response.pending and (remaining := deadline - time.monotonic()) > 0:
+            own.settle()
+            while response.pending and not own.awaited_gone and (remaining := deadline - time.monotonic()) > 0:
                 own.run(response, remaining)
         if response.actor_address:
             return response.actor_address
@@ -257,6 +260,10 @@ def text_of(address: ActorAddress) -> str:
     """``host:port`` of an actor address."""
     host, port = address.addressDetails.sockname[:2]
     return f"{host}:{port}"
+
+
+def _is(message: Any, request: Request) -> bool:
+    return getattr(message, "request_id", None) == request.request_id
 
 
 def _seconds(timeout: Any) -> float:
