@@ -127,10 +127,10 @@ class SealedTransport(TCPTransport):
             listening.close()
 
     def __del__(self) -> None:
-        # At the end of the interpreter the modules that this needs are gone before it is.
-        try:
+        # At the end of the interpreter the modules that this needs may be gone before it is, contextlib among them.
+        try:  # noqa: SIM105
             self.close()
-        except Exception:  # noqa: BLE001, S110, SIM105 - contextlib may be gone too
+        except Exception:  # noqa: BLE001, S110
             pass
 
     # Sending ------------------------------------------------------------------------------------------------------
