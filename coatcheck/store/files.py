@@ -11,9 +11,10 @@ from typing import Final
 
 from lmdb.verify import VerifyError, verify
 
-from coatcheck.errors import ConfigurationError, StoreUnavailable
+from coatcheck.errors import ConfigurationError, StoreFull, StoreUnavailable
 
 DATA: Final = "data.mdb"
+LOCK: Final = "lock.mdb"
 MARKER: Final = "store"
 GATE: Final = "gate"
 WRITER: Final = "writer"
@@ -24,6 +25,9 @@ OPENER: Final = "opener"
 _NETWORK: Final = frozenset(
     "nfs nfs4 cifs smb smb2 smb3 smbfs 9p afs ceph lustre glusterfs fuse.sshfs fuse.glusterfs fuse.s3fs".split()
 )
+ROOM_TO_BEGIN: Final = 1 << 20
+"""Free bytes of disk without which no store is begun."""
+
 _META: Final = struct.Struct("<IIQQ")
 _META_MAGIC: Final = 0xBEEFC0DE
 
@@ -76,17 +80,45 @@ def write_private(path: Path, text: str) -> None:
 
 
 def write_private_bytes(path: Path, content: bytes) -> None:
-    """The same for bytes."""
+    """The same for bytes. Raises StoreFull and ConfigurationError."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
-        os.fchmod(descriptor, 0o600)
-        os.write(descriptor, content)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    temporary.rename(path)
-    sync_directory(path.parent)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            os.fchmod(descriptor, 0o600)
+            os.write(descriptor, content)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        temporary.rename(path)
+        sync_directory(path.parent)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            msg = f"{path} cannot be written ({error.strerror}): make room on the disk"
+            raise StoreFull(msg) from error
+        msg = f"{path} cannot be written ({error.strerror}): see that this user may write it"
+        raise ConfigurationError(msg) from error
+
+
+def require_room_to_begin(home: Path) -> None:
+    """Raise StoreFull where files that are mapped into memory have still to be made, and the disk is full.
+
+    Touching a mapped page for which there is no room on the disk is not an error but SIGBUS, the end of the process.
+    """
+    if all(_blocks(home / name) for name in (DATA, LOCK, WRITER)):
+        return
+    status = os.statvfs(home)
+    free = status.f_bavail * status.f_frsize
+    if free < ROOM_TO_BEGIN:
+        msg = f"only {free >> 10} KiB of disk are left below {home}: make room for a store ({ROOM_TO_BEGIN >> 20} MiB)"
+        raise StoreFull(msg)
+
+
+def _blocks(path: Path) -> int:
+    try:
+        return path.stat().st_blocks
+    except OSError:
+        return 0
 
 
 def sync_directory(path: Path) -> None:

@@ -119,6 +119,7 @@ class Handle:
                 )
                 raise StoreUnavailable(msg)
             files.prepare_directory(self.home)
+            files.require_room_to_begin(self.home)
             shared = SharedGate(self.home / files.GATE)
             try:
                 alone = shared.try_alone()
