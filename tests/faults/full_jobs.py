@@ -108,7 +108,17 @@ def small_disk(home: str, filler: str, ballast: str) -> None:
     say(json.dumps(answers))
 
 
-JOBS: dict[str, Callable[..., None]] = {each.__name__: each for each in (file_limit, small_disk)}
+def full_from_the_start(home: str) -> None:
+    """Open a store for the first time on a disk that may be full, and say what became of it."""
+    try:
+        store = open_store(home, background=False)
+        store.create({"a": 1})
+        say("open")
+    except CoatcheckError as error:
+        say(json.dumps([type(error).__name__, str(error)]))
+
+
+JOBS: dict[str, Callable[..., None]] = {each.__name__: each for each in (file_limit, small_disk, full_from_the_start)}
 
 if __name__ == "__main__":
     JOBS[sys.argv[1]](*sys.argv[2:])

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -184,3 +185,24 @@ def test_a_small_disk(small_disk: Path) -> None:
     assert set(answer["errors"]) <= {"StoreFull"}
     assert answer["left"] == answer["confirmed"] - answer["half"]
     assert answer["check"] == []
+
+
+@pytest.mark.parametrize("pages", [0, 1, 2, 3, 4, 6, 8, 12, 20, 40])
+def test_a_disk_that_is_full_from_the_start(small_disk: Path, pages: int) -> None:
+    """A store that is begun where there is no room for one says so, and neither dies by a signal nor breaks."""
+    with (small_disk / "filler").open("wb", buffering=0) as file, suppress(OSError):
+        while file.write(bytes(4096)) == 4096:
+            pass
+    os.truncate(small_disk / "filler", (small_disk / "filler").stat().st_size - pages * 4096)
+
+    with Job("full_from_the_start", small_disk / "state", module="tests.faults.full_jobs") as job:
+        [line] = job.finish()
+
+    kind, text = json.loads(line)
+    assert kind in {"StoreFull", "ConfigurationError"}
+    assert str(small_disk) in text
+    assert "No space left" in text or "make room" in text
+
+    (small_disk / "filler").unlink()
+    with Job("full_from_the_start", small_disk / "state", module="tests.faults.full_jobs") as job:
+        assert job.finish() == ["open"]
