@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import pickle
 import signal
 import socket
 from datetime import timedelta
@@ -23,16 +22,16 @@ from thespian.system.transport.TCPTransport import (
 from thespian.system.utilis import thesplog
 
 from coatcheck.errors import ConfigurationError
-from coatcheck.system import allowed, prepared, process
+from coatcheck.system import prepared, process
 from coatcheck.system.frames import MAX_FRAME, FrameRefused, bad_frames, framed
+from coatcheck.system.payload import ACK, REFUSED, read, sender_of, write
 from coatcheck.system.seal import MAC_SIZE, Seal
 
 _prepared = prepared  # imported for what it does, before anything of Thespian
 
-_ACK: Final = b"A"
-_REFUSED: Final = b"R"
 _ADMIN_ADOPTED: Final = 10.0
 _RETRY: Final = timedelta(seconds=1)
+_MAX_KNOWN: Final = 10_000
 
 
 class SealedInit(ExternalInterfaceTransportInit):
@@ -86,8 +85,8 @@ class SealedTransport(TCPTransport):
             raise ConfigurationError(msg)
         self._seal = seal
         self._pid = os.getpid()
-        self._ack = framed(seal.put(_ACK))
-        self._refusal = framed(seal.put(_REFUSED))
+        self._ack = framed(seal.put(ACK))
+        self._refusal = framed(seal.put(REFUSED))
         self.outside = not isinstance(init, SealedEndpoint)
         """Whether this belongs to a client, and not to one of the system's own processes."""
         self.awaited: Any = None
@@ -97,6 +96,7 @@ class SealedTransport(TCPTransport):
         if isinstance(init, SealedEndpoint):
             init.end_with_parent()
         super().__init__(init, *args)
+        self._sender = sender_of(*self.myAddress.addressDetails.sockname[:2])
 
     # Making more of them ------------------------------------------------------------------------------------------
 
@@ -139,7 +139,7 @@ class SealedTransport(TCPTransport):
         """The frame of a message. Nothing for dead letters: they would carry session data to the admin."""
         if isinstance(intent.message, DeadEnvelope):
             return b""
-        payload = pickle.dumps((self.myAddress, intent.message), 4)
+        payload = write(self._sender, intent.message)
         if len(payload) > MAX_FRAME - MAC_SIZE:
             msg = f"a message of {len(payload)} bytes does not go over the wire: {MAX_FRAME - MAC_SIZE} do"
             raise ValueError(msg)
@@ -187,8 +187,8 @@ class SealedTransport(TCPTransport):
         payload = self._seal.take(sealed)
         if payload is None:
             return self._unanswered(intent, "its seal is not right")
-        if payload in (_ACK, _REFUSED):
-            intent.result = SendStatus.Sent if payload == _ACK else SendStatus.BadPacket
+        if payload in (ACK, REFUSED):
+            intent.result = SendStatus.Sent if payload == ACK else SendStatus.BadPacket
             intent.stage = self._XMITStepFinishCleanup
             return bool(self._nextTransmitStep(intent))
         # Both sides have sent at once over the same connection: this is a message, the ACK is yet to come.
@@ -262,10 +262,8 @@ class SealedTransport(TCPTransport):
     def _accept(self, payload: bytes, inc: Any) -> bool:
         """Take in one message and acknowledge it. The seal was right: what fails here is a mistake, no attack."""
         try:
-            sender, message = allowed.loads(payload)
-            if not isinstance(sender, ActorAddress):
-                msg = "no sender"
-                raise TypeError(msg)
+            sender, message = read(payload)
+            address = _address(sender)
         except Exception as error:  # noqa: BLE001 - whatever broken bytes make pickle raise
             _dropped(_peer(inc.socket), f"it cannot be read ({type(error).__name__})")
             with contextlib.suppress(OSError):
@@ -274,9 +272,22 @@ class SealedTransport(TCPTransport):
         # A sender that is gone has no use for the ACK; its message counts all the same.
         with contextlib.suppress(OSError):
             inc.socket.send(self._ack)
-        inc.fromAddress = sender
-        self._incomingEnvelopes.append(ReceiveEnvelope(sender, message))
+        inc.fromAddress = address
+        self._incomingEnvelopes.append(ReceiveEnvelope(address, message))
         return True
+
+
+def _address(text: str) -> Any:
+    """The address of a sender. Its details are shared: making them asks the resolver."""
+    details = _details.get(text)
+    if details is None:
+        if len(_details) >= _MAX_KNOWN:
+            _details.clear()
+        details = _details[text] = TCPTransport.getAddressFromString(text).addressDetails
+    return ActorAddress(details)
+
+
+_details: dict[str, Any] = {}
 
 
 def _closed(sock: socket.socket) -> bool:
