@@ -27,7 +27,7 @@ class Draft:
     __slots__ = (
         "_body_changed",
         "_join",
-        "_old_length",
+        "old_length",
         "_old_parts",
         "_parsed",
         "_row",
@@ -70,7 +70,7 @@ class Draft:
         if row is None:
             self._variable = headers.EMPTY_VARIABLE
             self._old_parts: list[bytes] = []
-            self._old_length = self._variable_length = 0
+            self.old_length = self._variable_length = 0
             self.flags = self.version = self.filed = 0
             self.values_: dict[str, bytes] = {}
             self.flashes_: list[bytes] = []
@@ -78,7 +78,7 @@ class Draft:
             self._parsed = self._body_changed = True
             return
         (
-            _, self.flags, self._variable_length, self._old_length, self.version, self.created, self.last_seen,
+            _, self.flags, self._variable_length, self.old_length, self.version, self.created, self.last_seen,
             self.filed, self.started, self.idle, self.absolute, self.touch_interval, self.token_hash,
         ) = headers.parse_plain(row)  # fmt: skip
 
@@ -108,12 +108,12 @@ class Draft:
         if not self.flags & CHUNKED:
             self._old_parts = []
             start = HEADER.size + self._variable_length
-            raw = (self._row or b"")[start : start + self._old_length]
+            raw = (self._row or b"")[start : start + self.old_length]
         else:
             self._old_parts = read_chunks(self.transaction, self.tables, self.sid)
             raw = b"".join(self._old_parts)
-        if len(raw) != self._old_length:
-            msg = f"session {self.sid[:4].hex()}: body of {len(raw)} bytes, not {self._old_length}: run 'check'"
+        if len(raw) != self.old_length:
+            msg = f"session {self.sid[:4].hex()}: body of {len(raw)} bytes, not {self.old_length}: run 'check'"
             raise CorruptRecord(msg)
         return raw
 
@@ -198,12 +198,7 @@ class Draft:
     @property
     def new_length(self) -> int:
         """Bytes of the body as it would be stored now."""
-        return len(self._joined()) if self._body_changed else self._old_length
-
-    @property
-    def grows(self) -> bool:
-        """Whether its body gets longer."""
-        return self.is_new or self.new_length > self._old_length
+        return len(self._joined()) if self._body_changed else self.old_length
 
     @property
     def row(self) -> bytes:
@@ -253,7 +248,7 @@ class Draft:
         """Put the header alone; everything behind it stays as it is."""
         row = self._row or b""
         header = HEADER.pack(
-            FORMAT, self.flags, self._variable_length, self._old_length, self.version, self.created, self.last_seen,
+            FORMAT, self.flags, self._variable_length, self.old_length, self.version, self.created, self.last_seen,
             self.filed, self.started, self.idle, self.absolute, self.touch_interval, self.token_hash,
         )  # fmt: skip
         self._row = header + row[HEADER.size :]

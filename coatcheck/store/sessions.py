@@ -120,11 +120,12 @@ class Sessions(StoreBase):
         for step in steps:
             step(draft)
         length = draft.new_length
-        if length > self._here.policy.max_session_bytes:
+        if length > self.environment.policy.max_session_bytes:
             self._check_size(draft)
-        if draft.grows:
+        if length > draft.old_length or draft.is_new:
             self._room.require()
-        self.counters["flashes_dropped"] += draft.flashes_dropped
+        if draft.flashes_dropped:
+            self.counters["flashes_dropped"] += draft.flashes_dropped
 
     def _check_size(self, draft: Draft) -> None:
         limit = self._here.policy.max_session_bytes
