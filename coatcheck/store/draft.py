@@ -27,7 +27,6 @@ class Draft:
     __slots__ = (
         "_body_changed",
         "_join",
-        "old_length",
         "_old_parts",
         "_parsed",
         "_row",
@@ -45,6 +44,7 @@ class Draft:
         "idle",
         "is_new",
         "last_seen",
+        "old_length",
         "sid",
         "started",
         "tables",
