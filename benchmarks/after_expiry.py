@@ -47,7 +47,7 @@ def run(options: argparse.Namespace, directory: Path) -> dict[str, Any]:
     every = -(-options.large_every // KEEP_EVERY) * KEEP_EVERY  # a multiple: the large ones last
     clock = FakeClock(directory / "clock", now=time.time_ns() // 1000)
     settings = {"clock": clock.setting}
-    subject = Plan(options.sessions, options.size, UNTOUCHED, SHORT, KEEP_EVERY, every, settings)
+    subject = Plan(options.sessions, options.size, UNTOUCHED, SHORT, KEEP_EVERY, every, settings=settings)
     large = -(-options.sessions // every)
     control = Plan(large, "large", UNTOUCHED, settings=settings)
     tokens = seed(directory / _SUBJECT, subject, _SUBJECT)[::every]

@@ -48,6 +48,9 @@ class Plan:
     large_every: int = 0
     """Every n-th session is a large one whatever ``size`` says; 0: none."""
 
+    signed_in: bool = True
+    """Whether each session is bound to a principal of its own, which means an index and an audit event more."""
+
     settings: dict[str, Any] = field(default_factory=dict)
     """Further settings of the store."""
 
@@ -76,7 +79,7 @@ class DiskTooSmall(Exception):
 def seed(home: Path, plan: Plan, title: str = "coatcheck") -> list[str]:
     """Create the sessions in the state directory ``home``; their tokens by session number.
 
-    Every session is bound to a principal of its own. Raises DiskTooSmall before anything is made.
+    Raises DiskTooSmall before anything is made.
     """
     home.parent.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(home.parent).free
@@ -139,7 +142,9 @@ def _create(home: Path, plan: Plan, indexes: range) -> Iterator[list[str]]:
         batch: list[str] = []
         for index in indexes:
             token, _ = client.create(
-                content(plan.size_of(index), index), principal=principal(index), lifetimes=plan.lifetimes_of(index)
+                content(plan.size_of(index), index),
+                principal=principal(index) if plan.signed_in else None,
+                lifetimes=plan.lifetimes_of(index),
             )
             batch.append(token)
             if len(batch) == _BATCH:

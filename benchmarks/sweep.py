@@ -46,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of this benchmark."""
     parser.add_argument("--sessions", type=int, default=MILLION, help="four of five expire (default 1000000)")
     parser.add_argument("--size", choices=list(SIZES), default="small", help="default small")
+    parser.add_argument("--anonymous", action="store_true", help="sessions of nobody, not each of a user of its own")
     parser.add_argument("--rate", type=float, default=1_000, help="loads and saves a second beside it (default 1000)")
     parser.add_argument("--writes", type=float, default=0.3, help="share of saves (default 0.3)")
     parser.add_argument("--seconds", type=float, default=10.0, help="seconds of the same without a sweep (default 10)")
@@ -58,7 +59,8 @@ def run(options: argparse.Namespace, directory: Path) -> dict[str, Any]:
     clock = FakeClock(directory / "clock", now=time.time_ns() // 1000)
     settings = {"clock": clock.setting}
     home = directory / "state"
-    plan = Plan(options.sessions, options.size, UNTOUCHED, SHORT, KEEP_EVERY, settings=settings)
+    signed_in = not options.anonymous
+    plan = Plan(options.sessions, options.size, UNTOUCHED, SHORT, KEEP_EVERY, signed_in=signed_in, settings=settings)
     tokens = seed(home, plan)
     lasting = [tokens[index] for index in plan.lasting()]
     del tokens
@@ -132,6 +134,7 @@ def _report(options: argparse.Namespace, calm: Paced, meanwhile: Paced, swept: S
     return {
         "sessions": options.sessions,
         "sweeper": options.sweeper,
+        "anonymous": options.anonymous,
         "removed": swept.removed,
         "seconds": round(swept.seconds, 3),
         "operations": {name: summary.as_json() for name, summary in summaries.items()},
