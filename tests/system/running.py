@@ -105,9 +105,11 @@ class RunningSystem:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if error is not None:
-            sys.stdout.write(self.log)
-        self._end()
+        try:
+            if error is not None:
+                sys.stdout.write(self.log)
+        finally:
+            self._end()
 
     def _end(self) -> None:
         family = self.family()
