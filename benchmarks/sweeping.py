@@ -55,19 +55,18 @@ def by_verb(home: Path, settings: dict[str, str], limit: int) -> Iterator[Sweep]
             store.upkeep.sync()
 
     def sweep(down_to: int) -> Swept:
-        total = store.stats().sessions - down_to
-        removed = 0
+        before = store.stats().sessions
         began = time.monotonic()
-        with progress("sweeping", total) as bar:
+        with progress("sweeping", before - down_to) as bar:
             while True:
                 report = store.sweep(limit)
-                removed += report.removed
                 bar.advance(report.removed)
                 if report.held:
                     msg = "nothing was swept: the store distrusts the clock (see doctor)"
                     raise RuntimeError(msg)
                 if not report.more:
-                    return Swept(removed, time.monotonic() - began)
+                    seconds = time.monotonic() - began
+                    return Swept(before - store.stats().sessions, seconds)
 
     thread = threading.Thread(target=sync, daemon=True)
     thread.start()
