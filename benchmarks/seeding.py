@@ -88,7 +88,7 @@ def seed(home: Path, plan: Plan, title: str = "coatcheck") -> list[str]:
         msg = f"{plan.sessions:,} sessions take about {need:.1f} GB, {free / 1e9:.1f} are free: fewer, or another --dir"
         raise DiskTooSmall(msg)
     with progress(f"{title}: seeding {plan.sessions:,} sessions", plan.sessions) as bar:
-        # Where something expires, this process must not have opened the store as an application: its upkeep would sweep.
+        # Where something expires, this process must not have had the store open before: its upkeep would sweep.
         if plan.sessions <= _ALONE and plan.short is None:
             tokens: list[str] = []
             for batch in _create(home, plan, range(plan.sessions)):
