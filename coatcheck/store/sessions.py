@@ -120,7 +120,7 @@ class Sessions(StoreBase):
         for step in steps:
             step(draft)
         length = draft.new_length
-        if length > self.environment.policy.max_session_bytes:
+        if length > self._here.policy.max_session_bytes:
             self._check_size(draft)
         if length > draft.old_length or draft.is_new:
             self._room.require()
