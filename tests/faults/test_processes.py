@@ -99,3 +99,16 @@ def test_what_one_process_writes_the_others_see(home: Path, shared: LmdbStore, p
     for job in others:
         job.say("look")
         job.expect("deleted")
+
+
+def test_many_processes_begin_a_store(home: Path, processes: ExitStack) -> None:
+    """Twelve processes that find no store make one together: one secret, one data file, and everybody's session."""
+    jobs = [processes.enter_context(Job("open_and_say", home, "{}")) for _ in range(12)]
+
+    answers = [job.finish() for job in jobs]
+
+    assert answers == [['["open", ""]']] * 12
+    store = LmdbStore(Settings(home=home))
+    assert store.stats().sessions == 12
+    assert store.check().problems == ()
+    store.close()

@@ -174,3 +174,21 @@ def test_two_state_directories_at_once(tmp_path: Path) -> None:
 
         assert first.load(token) is not None
         assert second.find(token).reason == "forged"
+
+
+def test_each_durability(tmp_path: Path) -> None:
+    """A store of either durability keeps what was confirmed, and whoever opens it later takes it as it is."""
+    for durability in ("second", "commit"):
+        home = tmp_path / durability
+        store = LmdbStore(Settings.load(home, {}, durability=durability))
+        token, _ = store.create({"a": 1})
+        store.save(token, [Increment("a")])
+        store.close()
+
+        again = LmdbStore(Settings(home=home))
+        record = again.load(token)
+        assert record is not None
+        assert record.data == {"a": 2}
+        assert again.stats().durability == durability
+        assert again.check().problems == ()
+        again.close()
