@@ -200,7 +200,10 @@ class SessionLife(TrackedDict):
             self._ready()
         pending = self._pending
         if pending is not None and pending.logged_out is not None:
-            self._client.store.delete(pending.logged_out[0])
+            token, record = pending.logged_out
+            # The token may have been rotated meanwhile, by another request; the session has to end all the same.
+            if not self._client.store.delete(token):
+                self._client.store.revoke_sid(record.sid)
             pending.logged_out = None
         if self._record is None:
             return self._commit_new(pending)

@@ -44,6 +44,8 @@ class Environment(Handle):
         """A read transaction, to be given to ``end_read``."""
         inside = self._inside
         ident = _get_ident()
+        if ident in inside:
+            self._reap()
         while True:
             inside.append(ident)
             handle = self._handle
@@ -51,7 +53,7 @@ class Environment(Handle):
                 try:
                     return cast("Transaction", handle.begin())
                 except BaseException as error:
-                    inside.remove(ident)
+                    self._leave_inside(ident)
                     if isinstance(error, lmdb.Error):
                         raise translate(error, self.home) from error
                     raise
@@ -61,7 +63,7 @@ class Environment(Handle):
     def end_read(self, transaction: Transaction) -> None:
         """Give a read transaction back."""
         transaction.abort()
-        self._inside.remove(_get_ident())
+        self._leave_inside(_get_ident())
         if not self.users:
             self.close()
 
@@ -87,28 +89,32 @@ class Environment(Handle):
             # Before the lock: a fork takes the right to open first and this lock second.
             self.open()
         self._acquire_writing(timeout)
-        inside = self._inside
         ident = _get_ident()
-        inside.append(ident)
+        self._inside.append(ident)
         try:
             handle = self._handle
             if handle is not None and self._gate.enter():
                 try:
-                    return cast("Transaction", handle.begin(write=True))
+                    if not self._gate.pin_owner and self.policy.durability == "second":
+                        self.sync_points.ensure(handle)
+                        self.on_pinned()
+                    self._transaction = cast("Transaction", handle.begin(write=True))
+                    return self._transaction
                 except BaseException:
                     self._gate.leave()
                     raise
         except BaseException as error:
-            inside.remove(ident)
+            self._leave_inside(ident)
             self._writing.release()
             if isinstance(error, lmdb.Error):
                 raise translate(error, self.home) from error
             raise
-        inside.remove(ident)
+        self._leave_inside(ident)
         self._writing.release()
         return None
 
     def _acquire_writing(self, timeout: float) -> None:
+        self._reap()
         writing = self._writing
         if writing.acquire(blocking=False):
             return
@@ -129,22 +135,12 @@ class Environment(Handle):
             else:
                 self._abort(transaction)
         finally:
+            self._transaction = None
             self._gate.leave()
-            self._inside.remove(_get_ident())
+            self._leave_inside(_get_ident())
             self._writing.release()
             if not self.users:
                 self.close()
-
-    def _abort(self, transaction: Transaction) -> None:
-        # py-lmdb waits, inside an abort, for a moment in which no other thread is in an operation. Busy readers leave
-        # no such moment, and we hold the gate; so keep them out. A commit does not wait.
-        with self._pausing:
-            handle, self._handle = self._handle, None
-            try:
-                self._wait_for_others()
-                transaction.abort()
-            finally:
-                self._handle = handle
 
     def sync_point(self) -> bool:
         """Make a sync point; whether anything had been written since the last.

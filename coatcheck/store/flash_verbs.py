@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from coatcheck.clock import SECOND
 from coatcheck.store import apply
+from coatcheck.store.body import size_of
 from coatcheck.store.full import again_when_full
 from coatcheck.store.record import Record, unpack_flash
 from coatcheck.store.sessions import Sessions
@@ -50,6 +51,7 @@ class FlashVerbs(Sessions):
             self._miss(found[0])
         if not found.body.flash_lengths and not found.body.takes_length:
             return take_id, []
+        limit = self.environment.policy.max_session_bytes
         with self._write() as transaction:
             now = self._now()
             draft, _ = self._draft(transaction, token_hash, now)
@@ -57,7 +59,10 @@ class FlashVerbs(Sessions):
             if packed is None:
                 packed = draft.flashes
                 if packed:
-                    draft.keep_takes([*_lately(draft.takes, now)[1 - TAKES_KEPT :], [take_id, now, packed]])
+                    takes = [*_lately(draft.takes, now)[1 - TAKES_KEPT :], [take_id, now, packed]]
+                    while len(takes) > 1 and sum(_size(each) for each in takes) > limit:
+                        del takes[0]
+                    draft.keep_takes(takes)
                     draft.replace_flashes([])
                     draft.last_seen = now
                     draft.store()
@@ -68,6 +73,7 @@ class FlashVerbs(Sessions):
     def restore_flashes(self, token: str, take_id: str) -> int:
         """Put back what a take took; see the contract."""
         token_hash = self._hash(token)
+        limit = self.environment.policy.max_session_bytes
         with self._write() as transaction:
             now = self._now()
             draft, _ = self._draft(transaction, token_hash, now)
@@ -76,9 +82,16 @@ class FlashVerbs(Sessions):
             if packed is None:
                 return 0
             draft.keep_takes([each for each in takes if each[0] != take_id])
-            draft.replace_flashes([*packed, *draft.flashes])
+            restored = list(packed)
+            while restored and size_of(draft.values, [*restored, *draft.flashes]) > limit:
+                del restored[0]
+            draft.replace_flashes([*restored, *draft.flashes])
             draft.store()
-        return len(packed)
+        return len(restored)
+
+
+def _size(take: Take) -> int:
+    return sum(map(len, take[2]))
 
 
 def _lately(takes: list[Take], now: int) -> list[Any]:

@@ -19,6 +19,8 @@ from coatcheck.errors import StoreUnavailable
 from coatcheck.store.files import open_private
 
 _HOLDER: Final = struct.Struct("=qq")
+_PIN: Final = struct.Struct("=q")
+_SIZE: Final = _HOLDER.size + _PIN.size
 _SPINS: Final = 30
 _SHORTEST_PAUSE: Final = 0.00005
 _LONGEST_PAUSE: Final = 0.002
@@ -34,9 +36,9 @@ class WriterGate:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._descriptor = open_private(path)
-        if os.fstat(self._descriptor).st_size < _HOLDER.size:
-            os.ftruncate(self._descriptor, _HOLDER.size)
-        self._memory = mmap.mmap(self._descriptor, _HOLDER.size)
+        if os.fstat(self._descriptor).st_size < _SIZE:
+            os.ftruncate(self._descriptor, _SIZE)
+        self._memory = mmap.mmap(self._descriptor, _SIZE)
         self._pid = os.getpid()
 
     def enter(self) -> bool:
@@ -49,9 +51,20 @@ class WriterGate:
         return True
 
     def leave(self) -> None:
-        """Give it back."""
-        _HOLDER.pack_into(self._memory, 0, 0, 0)
+        """Give it back, if it is held."""
+        if _HOLDER.unpack_from(self._memory)[0] == self._pid:
+            _HOLDER.pack_into(self._memory, 0, 0, 0)
         fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+
+    @property
+    def pin_owner(self) -> int:
+        """The process that pins the last sync point; 0 when nobody does, so that the next writer has to."""
+        owner: int = _PIN.unpack_from(self._memory, _HOLDER.size)[0]
+        return owner
+
+    @pin_owner.setter
+    def pin_owner(self, pid: int) -> None:
+        _PIN.pack_into(self._memory, _HOLDER.size, pid)
 
     def busy(self, waited: float) -> StoreUnavailable:
         """The error for a gate that did not open in time, naming its holder."""

@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
@@ -22,8 +22,9 @@ from coatcheck.store import files
 from coatcheck.store.gate import Backoff, SharedGate, WriterGate, holders
 from coatcheck.store.lmdb_errors import translated
 from coatcheck.store.opener import agree_on_namespace
-from coatcheck.store.policy import Policy
-from coatcheck.store.recovery import recover
+from coatcheck.store.policy import Policy, is_new
+from coatcheck.store.policy import read as read_policy
+from coatcheck.store.recovery import needs_recovery, recover
 from coatcheck.store.sync_points import SyncPoints
 from coatcheck.store.tables import COUNT, Tables, Transaction, open_tables
 
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 MAX_READERS: Final = 512
 _OPEN_TIMEOUT: Final = 10.0
+_ABORT_TIMEOUT: Final = 1.0
+_LEAVE_TIMEOUT: Final = 30.0
 _SLICE: Final = 0.0001
 
 Founder = Callable[[Transaction, Tables], Policy]
@@ -82,7 +85,8 @@ class Handle:
 
     def _reset_locks(self) -> None:
         self._opening = threading.RLock()
-        self._writing = threading.Lock()
+        self._writing = threading.RLock()
+        self._transaction: Transaction | None = None
         self._syncing = threading.Lock()
         # Held while the handle is taken away for a while, or opened, or closed.
         self._pausing = threading.Lock()
@@ -101,7 +105,7 @@ class Handle:
 
     def leave(self) -> None:
         """The end of ``outside_transactions``."""
-        self._inside.remove(_get_ident())
+        self._leave_inside(_get_ident())
         if not self.users:
             self.close()
 
@@ -120,17 +124,34 @@ class Handle:
                 raise StoreUnavailable(msg)
             files.prepare_directory(self.home)
             files.require_room_to_begin(self.home)
-            shared = SharedGate(self.home / files.GATE)
+            shared = self._enter_shared()
             try:
-                alone = shared.try_alone()
-                if alone:
-                    recover(self.home)
-                agree_on_namespace(self.home, shared, alone=alone, timeout=_OPEN_TIMEOUT)
                 self._open_handle(shared)
             except BaseException:
                 if self._handle is None:
                     shared.close()
                 raise
+
+    def _enter_shared(self) -> SharedGate:
+        """The gate, entered shared, of a store that needs no recovery, or has had it."""
+        backoff = Backoff(_OPEN_TIMEOUT)
+        while True:
+            shared = SharedGate(self.home / files.GATE)
+            try:
+                alone = shared.try_alone()
+                if alone:
+                    recover(self.home)
+                agree_on_namespace(self.home, shared, alone=alone, timeout=backoff.left)
+                # Somebody else was alone and has given up, or was killed: then it is our turn.
+                if alone or not needs_recovery(self.home):
+                    return shared
+                if not backoff.wait():
+                    msg = f"{self.home} waits for its recovery after a power loss: end the processes that have it open"
+                    raise StoreUnavailable(msg)
+            except BaseException:
+                shared.close()
+                raise
+            shared.close()
 
     def _open_handle(self, shared: SharedGate) -> None:
         gate = WriterGate(self.home / files.WRITER)
@@ -150,14 +171,9 @@ class Handle:
 
     def _open_inside(self, shared: SharedGate, gate: WriterGate) -> None:
         """Open, inside the writer gate."""
+        self.sync_points.gate = gate
         with translated(self.home):
             handle = self._open_settled()
-            try:
-                if self.policy.durability == "second":
-                    self.sync_points.ensure(handle)
-            except BaseException:
-                handle.close()
-                raise
         self._shared, self._gate = shared, gate
         self._pid = _getpid()
         self._identity = _identity_of(self.home)
@@ -218,18 +234,34 @@ class Handle:
             try:
                 with handle.begin(write=True) as transaction:
                     self.tables = open_tables(handle, transaction)
-                    self.policy = self._founder(cast("Transaction", transaction), self.tables)
-                if not (self.home / files.MARKER).exists():
+                    new = is_new(cast("Transaction", transaction), self.tables)
+                    if new:
+                        self.policy = self._founder(cast("Transaction", transaction), self.tables)
+                if new or not (self.home / files.MARKER).exists():
                     handle.sync(True)
                     files.write_private(self.home / files.MARKER, "coatcheck store\n")
+                if not new:
+                    with handle.begin() as transaction:
+                        self.policy = read_policy(cast("Transaction", transaction), self.tables, self.home)
             except BaseException:
                 handle.close()
                 raise
             if (self.policy.map_size, self.policy.durability) == (policy.map_size, policy.durability):
-                return handle
+                break
             # The store is kept in another way than it was opened: LMDB takes these only when opening.
             handle.close()
             policy = self.policy
+        try:
+            if self.policy.durability == "second":
+                self.sync_points.ensure(handle)  # before anything is written
+            if not new:
+                with handle.begin(write=True) as transaction:
+                    self.policy = self._founder(cast("Transaction", transaction), self.tables)
+        except BaseException:
+            self.sync_points.drop()
+            handle.close()
+            raise
+        return handle
 
     def close(self) -> bool:
         """Close, after waiting for the transactions that run; whether it is closed now.
@@ -256,12 +288,47 @@ class Handle:
     def _enter_gate(self) -> None:
         """Keep writers out, of this process and of all others."""
         backoff = Backoff(_OPEN_TIMEOUT)
+        self._reap()
         if not self._writing.acquire(timeout=_OPEN_TIMEOUT):
             raise self._busy(_OPEN_TIMEOUT)
         while not self._gate.enter():
             if not backoff.wait():
                 self._writing.release()
                 raise self._busy(_OPEN_TIMEOUT)
+
+    def _reap(self) -> None:
+        """Clean up behind an exception that a signal handler raised in the middle of a transaction of this thread.
+
+        It can come between any two steps, also in the ones that give back; a thread that enters holds nothing, so
+        what it holds has been left behind.
+        """
+        ident = _get_ident()
+        writing = self._writing
+        if writing._is_owned():  # type: ignore[attr-defined]  # noqa: SLF001 - an RLock knows, and only it does
+            transaction, self._transaction = self._transaction, None
+            with suppress(lmdb.Error):
+                if transaction is not None:
+                    self._abort(transaction)
+            self._gate.leave()
+            while writing._is_owned():  # type: ignore[attr-defined]  # noqa: SLF001
+                writing.release()
+        while ident in self._inside:
+            self._leave_inside(ident)
+
+    def _leave_inside(self, ident: int) -> None:
+        with suppress(ValueError):
+            self._inside.remove(ident)
+
+    def _abort(self, transaction: Transaction) -> None:
+        # py-lmdb waits, inside an abort, for a moment in which no other thread is in an operation. Busy readers leave
+        # no such moment, and we hold the gate; so keep them out for a while.
+        with self._pausing:
+            handle, self._handle = self._handle, None
+            try:
+                self._wait_for_others(_ABORT_TIMEOUT)
+                transaction.abort()
+            finally:
+                self._handle = handle
 
     def _leave_gate(self) -> None:
         self._gate.leave()
@@ -279,18 +346,24 @@ class Handle:
             if handle is None or self._pid != _getpid() or _get_ident() in self._inside:
                 return False
             self._handle = None
-            self._wait_for_others()
+            if not self._wait_for_others(_LEAVE_TIMEOUT):
+                self._handle = handle
+                return False
             handle.close()
         if not keep_gates:
             self._gate.close()
             self._shared.close()
         return True
 
-    def _wait_for_others(self) -> None:
-        """Wait until no other thread is inside; the handle has been taken away, so none comes."""
+    def _wait_for_others(self, timeout: float) -> bool:
+        """Wait until no other thread is inside; the handle has been taken away, so none comes. False: too long."""
         ident = _get_ident()
+        end = time.monotonic() + timeout
         while any(each != ident for each in self._inside):
+            if time.monotonic() > end:
+                return False
             time.sleep(_SLICE)
+        return True
 
     def _busy(self, timeout: float) -> StoreUnavailable:
         if self._handle is None:
@@ -308,19 +381,26 @@ class Handle:
         if not pinned or _get_ident() in self._inside:
             self._close_handle()
             return
+        # First wait for the readers of this process, a long check perhaps; other processes can write meanwhile.
+        with self._pausing:
+            handle, self._handle = self._handle, None
+            ready = handle is not None and self._wait_for_others(_LEAVE_TIMEOUT)
+        if handle is None or not ready:
+            self._handle = handle
+            return  # it stays open: the parent goes on, and a child that uses it is refused
         # The pin ends with the handle, so nobody may write until the parent has it again.
         try:
             self._enter_gate()
         except CoatcheckError:
-            return  # it stays open: the parent goes on, and a child that uses it is refused
+            self._handle = handle
+            return
         try:
-            handle = self._handle
-            assert handle is not None
             self.sync_points.finish(handle, self.sync_points.begin(handle))
             self.sync_points.drop()
-            self._keeps_gates = self._close_handle(keep_gates=True)
-        except (CoatcheckError, lmdb.Error):
-            return
+            handle.close()
+            self._keeps_gates = True
+        except (CoatcheckError, lmdb.Error, OSError):
+            self._handle = handle
         finally:
             if not self._keeps_gates:
                 self._leave_gate()

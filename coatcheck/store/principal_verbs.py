@@ -107,8 +107,8 @@ class PrincipalVerbs(Sessions):
 
     def _bind(self, draft: Draft, binding: Binding, now: int) -> None:
         """Bind a session, after making room for it. Raises PrincipalLimit."""
-        self._unlist(draft)
         self._make_room(draft, binding, now)
+        self._unlist(draft)
         draft.variable = draft.variable._replace(principal=binding.principal, principal_hash=binding.hashes[0])
         self._list(draft)
 

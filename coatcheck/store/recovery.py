@@ -19,18 +19,25 @@ if TYPE_CHECKING:
 _log = logging.getLogger("coatcheck.store")
 
 
+def needs_recovery(home: Path) -> bool:
+    """Whether the machine went down after the last sync point, and something had been written since."""
+    synced = read_synced(home)
+    if synced is None or synced.boot == boot_id() or not (home / files.DATA).exists():
+        return False
+    return MetaPages.read(home, synced.metas.size) != synced.metas
+
+
 def recover(home: Path) -> bool:
     """Put the meta pages of the last sync point back if the machine went down after it; whether that was needed.
 
     To be called while nobody has the store open. What was written after the sync point may be on the disk in part:
     it is given up as a whole. Raises ConfigurationError when the file is damaged all the same.
     """
+    if not needs_recovery(home):
+        return False
     synced = read_synced(home)
-    if synced is None or synced.boot == boot_id() or not (home / files.DATA).exists():
-        return False
+    assert synced is not None
     metas = MetaPages.read(home, synced.metas.size)
-    if metas == synced.metas:
-        return False
     synced.metas.write(home)
     problems = _problems(home)
     if problems:

@@ -58,9 +58,10 @@ class RotationVerbs(PrincipalVerbs):
                 record = self._changed(draft, steps, if_version, now, request_id)
                 record.in_grace = True
                 return None, record
+            self._apply(draft, steps, if_version)
             self._replace_token(draft, new_hash, now, microseconds(grace))
             audit.note(transaction, draft.tables, now, "rotated", draft.sid, draft.variable.principal)
-            record = self._changed(draft, steps, if_version, now, request_id)
+            record = self._stored(draft, now, request_id)
         self.counters["rotate"] += 1
         return new_token, record
 
@@ -95,9 +96,10 @@ class RotationVerbs(PrincipalVerbs):
                 draft.replace_flashes([])
                 draft.keep_takes([])
                 draft.variable = draft.variable._replace(meta=b"")
+            self._apply(draft, steps, if_version)
+            self._bind(draft, binding, now)
             self._replace_token(draft, new_hash, now, 0)
             self._end_graces(draft, now)
-            self._bind(draft, binding, now)
             draft.variable = draft.variable._replace(meta=self._merged_meta(draft.variable.meta, meta))
             draft.started = now
             if lifetimes is not None:
@@ -106,7 +108,7 @@ class RotationVerbs(PrincipalVerbs):
                 chosen = lifetimes or self.settings.signed_in
                 draft.idle, draft.absolute, draft.touch_interval = lifetimes_in_microseconds(chosen)
             audit.note(transaction, draft.tables, now, "login", draft.sid, principal)
-            record = self._changed(draft, steps, if_version, now, request_id)
+            record = self._stored(draft, now, request_id)
         self.counters["login"] += 1
         return new_token, record
 
@@ -139,6 +141,10 @@ class RotationVerbs(PrincipalVerbs):
         transaction, tables, old_hash = draft.transaction, draft.tables, draft.token_hash
         kept = now + token_table.ENDED_KEPT
         graces = [each for each in draft.variable.graces if now < each[1]]
+        for token_hash, until in draft.variable.graces:
+            # A clock that is set back must not bring a grace back that no login would know of.
+            if until <= now:
+                token_table.bury(transaction, tables, token_hash, draft.sid, RETIRED, now, kept)
         if grace:
             token_table.bury(transaction, tables, old_hash, draft.sid, GRACE, now + grace, kept)
             graces.append([old_hash, now + grace])

@@ -155,6 +155,10 @@ class Sessions(StoreBase):
     ) -> Record:
         """Apply steps to a draft and store it, or end it where they say so."""
         self._apply(draft, steps, if_version)
+        return self._stored(draft, now, request_id)
+
+    def _stored(self, draft: Draft, now: int, request_id: bytes | None) -> Record:
+        """Store a draft to which all changes were applied, or end it where they say so."""
         draft.last_seen = now
         self._remember(draft, request_id, now)
         if not draft.dropped:

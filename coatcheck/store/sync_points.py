@@ -6,7 +6,8 @@ uses a page again that an open reader can reach, and it keeps the two meta pages
 
 The *pin*, the read transaction, must be there as long as anybody can write:
 
-* Every opener looks, inside the writer gate, whether somebody pins the last sync point, and makes one if not.
+* The gate says which process holds the pin. Whoever opens looks, inside the gate, whether that one's slot is there,
+  and whoever writes, whether there is one at all; if not, it makes a sync point first.
 * Who holds a pin does not close while others have the store open. A process that dies or ends leaves its slot in the
   reader table behind, which pins just as well, until the next sync point has been made.
 * ``reader_check``, which removes such slots, is only called right after a sync point, by its maker.
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import os
 from typing import TYPE_CHECKING
 
 import lmdb
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from coatcheck.clock import Clock
+    from coatcheck.store.gate import WriterGate
 
 _log = logging.getLogger("coatcheck.store")
 
@@ -40,6 +43,8 @@ class SyncPoints:
         self._pin: lmdb.Transaction | None = None
         self._kept: tuple[object, ...] = ()
         self._transaction = -1
+        self.gate: WriterGate | None = None
+        """The gate of the store while it is open."""
 
     def moved(self, home: Path, clock: Clock) -> None:
         """Use another path and clock from now on."""
@@ -51,9 +56,11 @@ class SyncPoints:
         return self._pin is not None
 
     def ensure(self, handle: lmdb.Environment) -> None:
-        """Make a sync point unless somebody pins the last one. To be called inside the writer gate, when opening."""
+        """Make a sync point unless somebody else pins the last one. To be called inside the writer gate."""
+        owner = 0 if self.gate is None else self.gate.pin_owner
         synced = read_synced(self._home)
-        if synced is None or not _is_pinned(handle, synced.transaction):
+        # A slot under our own pid is that of a dead process, and would go when we close.
+        if synced is None or owner in (0, os.getpid()) or not _is_pinned(handle, synced.transaction, owner):
             self.finish(handle, self.begin(handle))
 
     def begin(self, handle: lmdb.Environment) -> tuple[lmdb.Transaction, MetaPages]:
@@ -81,9 +88,10 @@ class SyncPoints:
         except BaseException:
             reader.abort()
             raise
-        # Only now: the state before this one was the one to fall back to.
-        self.drop()
+        before, kept = self._pin, self._kept
         self._hold(handle, reader, transaction)
+        # Only now: the state before this one was the one to fall back to.
+        _let_go(before, kept)
         return True
 
     def drop_if_superseded(self) -> bool:
@@ -95,13 +103,12 @@ class SyncPoints:
         return self._pin is None
 
     def drop(self) -> None:
-        """Let go of the pin."""
+        """Let go of the pin, and say so to the next writer."""
         pin, self._pin = self._pin, None
-        if pin is not None:
-            pin.abort()
-            for each in self._kept:
-                ctypes.pythonapi.Py_DecRef(ctypes.py_object(each))
-            self._kept = ()
+        kept, self._kept = self._kept, ()
+        if self.gate is not None and self.gate.pin_owner == os.getpid():
+            self.gate.pin_owner = 0
+        _let_go(pin, kept)
 
     def _hold(self, handle: lmdb.Environment, reader: lmdb.Transaction, transaction: int) -> None:
         self._pin, self._transaction = reader, transaction
@@ -109,11 +116,21 @@ class SyncPoints:
         self._kept = (handle, reader)
         for each in self._kept:
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(each))
+        if self.gate is not None:
+            self.gate.pin_owner = os.getpid()
 
 
-def _is_pinned(handle: lmdb.Environment, transaction: int) -> bool:
+def _let_go(pin: lmdb.Transaction | None, kept: tuple[object, ...]) -> None:
+    if pin is not None:
+        pin.abort()
+        for each in kept:
+            ctypes.pythonapi.Py_DecRef(ctypes.py_object(each))
+
+
+def _is_pinned(handle: lmdb.Environment, transaction: int, owner: int) -> bool:
+    """Whether the reader table has a slot of that process for that transaction. Other readers come and go."""
     for line in handle.readers().splitlines():
         fields = line.split()
-        if len(fields) == 3 and fields[2].isdigit() and int(fields[2]) == transaction:
+        if len(fields) == 3 and fields[0] == str(owner) and fields[2] == str(transaction):
             return True
     return False

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import lmdb
 
+from coatcheck.errors import (
+    ChangeRefused,
+    PrincipalLimit,
+    SessionConflict,
+    SessionMissing,
+    SessionTooLarge,
+    StoreFull,
+)
 from coatcheck.store.lmdb_errors import translate
 
 if TYPE_CHECKING:
     from coatcheck.store.environment import Environment
     from coatcheck.store.tables import Transaction
+
+_REFUSALS: Final = (SessionMissing, SessionConflict, SessionTooLarge, ChangeRefused, PrincipalLimit)
 
 
 class Read:
@@ -51,6 +61,8 @@ class Write:
             except lmdb.Error as failed:
                 error = failed
         else:
-            self._environment.end_write(self._transaction, commit=False)
+            # What is refused is refused before anything is written: an empty commit costs less than an abort.
+            untouched = isinstance(error, _REFUSALS) or type(error) is StoreFull
+            self._environment.end_write(self._transaction, commit=untouched)
         if isinstance(error, lmdb.Error):
             raise translate(error, self._environment.home) from error
