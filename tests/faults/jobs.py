@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -45,6 +46,14 @@ def save_keys(home: str, token: str, name: str, count: str) -> None:
     for number in range(int(count)):
         store.save(token, [Set(f"{name}-{number}", number), Increment("total")])
     say("done")
+
+
+def read_on(home: str, token: str) -> None:
+    """Read until killed."""
+    store = open_store(home)
+    say("reading")
+    while True:
+        store.load(token, touch=False)
 
 
 def add_flashes(home: str, token: str, name: str, count: str) -> None:
@@ -193,6 +202,46 @@ def hold_read(home: str, token: str) -> None:
     store.close()
 
 
+class _TimeLimit(Exception):
+    """What the signal handler raises."""
+
+
+def _raise(*_: object) -> None:
+    raise _TimeLimit
+
+
+def interrupted(home: str, token: str, count: str) -> None:
+    """Be interrupted in the middle of verbs by a signal handler that raises, and go on; fork at the end."""
+    store = open_store(home, background=False, gate_timeout=2)
+    signal.signal(signal.SIGALRM, _raise)
+    dice = random.Random(1)
+    confirmed = interrupts = 0
+    errors: list[str] = []
+    while interrupts < int(count) and not errors:
+        try:
+            signal.setitimer(signal.ITIMER_REAL, dice.uniform(5e-5, 4e-4))
+            while True:
+                store.save(token, [Increment("n")])
+                confirmed += 1
+                store.load(token)
+        except _TimeLimit:
+            interrupts += 1
+        except CoatcheckError as error:
+            errors.append(str(error))
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        if interrupts % 10 == 0:
+            store.save(token, [Increment("n")])
+            confirmed += 1
+    store.save(token, [Increment("n")])
+    say(json.dumps({"confirmed": confirmed + 1, "interrupted": interrupts, "errors": errors}))
+    heard()
+    # A fork waits for all transactions of the process; one that an interrupt left open would be waited for in vain.
+    pid = os.fork()
+    if not pid:
+        os._exit(0 if store.load(token) else 1)
+    say("forked" if os.waitpid(pid, 0)[1] == 0 else "failed")
+
+
 JOBS: dict[str, Callable[..., None]] = {
     each.__name__: each
     for each in (
@@ -206,6 +255,7 @@ JOBS: dict[str, Callable[..., None]] = {
         late_save,
         hold_duty,
         hold_read,
+        interrupted,
     )
 }
 
