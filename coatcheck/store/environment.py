@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Final, cast
 
 import lmdb
 
+from coatcheck.store.forks import ForkingHandle
 from coatcheck.store.gate import Backoff, GateBusy
-from coatcheck.store.handle import Founder, Handle
+from coatcheck.store.handle import Founder
 from coatcheck.store.lmdb_errors import translate, translated
 from coatcheck.store.tables import Transaction
 from coatcheck.store.upkeep import Upkeep
@@ -25,7 +26,7 @@ _get_ident = threading.get_ident
 _getpid = os.getpid
 
 
-class Environment(Handle):
+class Environment(ForkingHandle):
     """A state directory, and the transactions on it."""
 
     def __init__(self, home: Path, founder: Founder, clock: Clock) -> None:

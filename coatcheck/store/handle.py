@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 import lmdb
 
-from coatcheck.errors import CoatcheckError, StoreUnavailable
+from coatcheck.errors import StoreUnavailable
 from coatcheck.store import files
 from coatcheck.store.gate import Backoff, SharedGate, WriterGate, holders
 from coatcheck.store.lmdb_errors import translated
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 MAX_READERS: Final = 512
 _OPEN_TIMEOUT: Final = 10.0
 _ABORT_TIMEOUT: Final = 1.0
-_LEAVE_TIMEOUT: Final = 30.0
+LEAVE_TIMEOUT: Final = 30.0
 _SLICE: Final = 0.0001
 
 Founder = Callable[[Transaction, Tables], Policy]
@@ -346,7 +346,7 @@ class Handle:
             if handle is None or self._pid != _getpid() or _get_ident() in self._inside:
                 return False
             self._handle = None
-            if not self._wait_for_others(_LEAVE_TIMEOUT):
+            if not self._wait_for_others(LEAVE_TIMEOUT):
                 self._handle = handle
                 return False
             handle.close()
@@ -369,65 +369,6 @@ class Handle:
         if self._handle is None:
             return StoreUnavailable(f"no turn to write within {timeout:.1f} s: the store is being opened")
         return self._gate.busy(timeout)
-
-    # Forks -----------------------------------------------------------------------------------------------------
-
-    def before_fork(self) -> None:
-        """Keep everybody out and close."""
-        self._opening.acquire()
-        self.forks += 1
-        self._keeps_gates = False
-        pinned = self._handle is not None and self.sync_points.pinned and self._pid == _getpid()
-        if not pinned or _get_ident() in self._inside:
-            self._close_handle()
-            return
-        # First wait for the readers of this process, a long check perhaps; other processes can write meanwhile.
-        with self._pausing:
-            handle, self._handle = self._handle, None
-            ready = handle is not None and self._wait_for_others(_LEAVE_TIMEOUT)
-        if handle is None or not ready:
-            self._handle = handle
-            return  # it stays open: the parent goes on, and a child that uses it is refused
-        # The pin ends with the handle, so nobody may write until the parent has it again.
-        try:
-            self._enter_gate()
-        except CoatcheckError:
-            self._handle = handle
-            return
-        try:
-            self.sync_points.finish(handle, self.sync_points.begin(handle))
-            self.sync_points.drop()
-            handle.close()
-            self._keeps_gates = True
-        except (CoatcheckError, lmdb.Error, OSError):
-            self._handle = handle
-        finally:
-            if not self._keeps_gates:
-                self._leave_gate()
-
-    def after_fork_in_parent(self) -> None:
-        """Let everybody in again."""
-        try:
-            if self._keeps_gates:
-                try:
-                    self._open_inside(self._shared, self._gate)
-                finally:
-                    self._leave_gate()
-        finally:
-            self._keeps_gates = False
-            self._opening.release()
-
-    def after_fork_in_child(self) -> None:
-        """The other threads do not exist here, so neither do their locks."""
-        self._reset_locks()
-        self._inside = []
-        self.local = threading.local()
-        if self._keeps_gates:
-            # Only these copies of the descriptors: the locks are the parent's.
-            self._gate.close()
-            self._shared.close()
-            self._keeps_gates = False
-        self.on_forked()
 
 
 def _identity_of(home: Path) -> tuple[int, int] | None:

@@ -256,6 +256,7 @@ JOBS: dict[str, Callable[..., None]] = {
         hold_duty,
         hold_read,
         interrupted,
+        read_on,
     )
 }
 
