@@ -21,6 +21,8 @@ WRITER: Final = "writer"
 DUTY: Final = "duty"
 SECRET: Final = "secret"  # noqa: S105 - a file name
 OPENER: Final = "opener"
+IGNORE: Final = ".gitignore"
+DEFAULT: Final = "coatcheck-state"
 
 _NETWORK: Final = frozenset(
     "nfs nfs4 cifs smb smb2 smb3 smbfs 9p afs ceph lustre glusterfs fuse.sshfs fuse.glusterfs fuse.s3fs".split()
@@ -48,8 +50,11 @@ def prepare_directory(home: Path) -> None:
         msg = f"state directory {home} is not writable for user {os.geteuid()}: chown it, or name another"
         raise ConfigurationError(msg)
     if stat.S_IMODE(status.st_mode) & 0o077:
-        if entries or status.st_uid != os.geteuid():
-            mode = f"{stat.S_IMODE(status.st_mode):04o}"
+        mode = f"{stat.S_IMODE(status.st_mode):04o}"
+        if entries and not any((home / name).exists() for name in (DATA, MARKER, SECRET)):
+            msg = f"{home} is no state directory and holds other files: name one of its own, such as {home}/{DEFAULT}"
+            raise ConfigurationError(msg)
+        if entries or status.st_uid != os.geteuid() or status.st_mode & stat.S_ISVTX:
             msg = f"state directory {home} is open to other users (mode {mode}): chmod 700 {home}"
             raise ConfigurationError(msg)
         home.chmod(0o700)

@@ -239,6 +239,8 @@ class Handle:
                         self.policy = self._founder(cast("Transaction", transaction), self.tables)
                 if new or not (self.home / files.MARKER).exists():
                     handle.sync(True)
+                    # The server secret must not get into anybody's repository.
+                    files.write_private(self.home / files.IGNORE, "*\n")
                     files.write_private(self.home / files.MARKER, "coatcheck store\n")
                 if not new:
                     with handle.begin() as transaction:
