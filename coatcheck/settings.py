@@ -94,7 +94,12 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Raise ConfigurationError that names the setting, its value, and what is allowed."""
-        object.__setattr__(self, "home", Path(self.home))
+        object.__setattr__(self, "home", _directory(self.home))
+        for name in ("anonymous", "signed_in"):
+            value = getattr(self, name)
+            if not isinstance(value, Lifetimes):
+                msg = f"{name} is {value!r}: use lifetimes, such as Lifetimes(idle=3600), in seconds"
+                raise ConfigurationError(msg)
         for name, allowed in _CHOICES.items():
             value = getattr(self, name)
             if value is not None and value not in allowed:
@@ -145,6 +150,14 @@ _VARIABLES: Final = {
     "port": "COATCHECK_PORT",
     "clock": "COATCHECK_CLOCK",
 }
+
+
+def _directory(home: Any) -> Path:
+    path = os.fspath(home) if isinstance(home, (str, os.PathLike)) else None
+    if not isinstance(path, str) or not path.strip():
+        msg = f"home is {home!r}: use the path of a directory, or leave it out for {DEFAULT_HOME!r}"
+        raise ConfigurationError(msg)
+    return Path(path)
 
 
 def _from_text(name: str, variable: str, text: str) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from coatcheck.client import connect
 from coatcheck.errors import ConfigurationError
 from coatcheck.lifetimes import ANONYMOUS, SIGNED_IN
 from coatcheck.settings import Settings
@@ -83,6 +84,12 @@ def test_the_process_environment_is_the_default(monkeypatch: pytest.MonkeyPatch)
         ("max_sessions_per_principal", 1.5),
         ("port", 70_000),
         ("port", "http"),
+        ("home", ""),
+        ("home", " "),
+        ("home", 5),
+        ("home", b"state"),
+        ("anonymous", 3600),
+        ("signed_in", "nist-aal2"),
     ],
 )
 def test_a_wrong_value_is_named(name: str, value: Any) -> None:
@@ -93,6 +100,20 @@ def test_a_wrong_value_is_named(name: str, value: Any) -> None:
     assert name in str(caught.value)
     assert repr(value) in str(caught.value)
     assert "use" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["anonymous", "signed_in"])
+def test_wrong_lifetimes_show_right_ones(name: str) -> None:
+    """A bare number of seconds is the likely mistake, so the error shows what to write instead."""
+    with pytest.raises(ConfigurationError, match=rf"{name} is 3600: .*Lifetimes\(idle=3600\)"):
+        Settings.load(None, {}, **{name: 3600})
+
+
+@pytest.mark.parametrize("home", ["", 5])
+def test_connect_refuses_a_home_that_is_none(home: Any) -> None:
+    """An empty home is no way to say the working directory."""
+    with pytest.raises(ConfigurationError, match=r"home is .*directory"):
+        connect(home)
 
 
 def test_an_unknown_setting_is_named() -> None:

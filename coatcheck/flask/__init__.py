@@ -13,11 +13,21 @@ Flask's own settings count where the application has set them to something else 
 ``COATCHECK_HOME``, ``COATCHECK_LANE`` and so on
     the fields of :class:`coatcheck.Settings`;
 ``COATCHECK_SECURE``
-    False for plain http during development: a cookie that is not Secure. Default True;
+    False for plain http during development: a cookie that is not Secure. Default True. Also from the environment:
+    1, true, yes, 0, false or no;
 ``COATCHECK_COOKIE_NAME``
     default ``__Host-id``, or ``id`` for a cookie that is not Secure;
 ``COATCHECK_NO_STORE``
     True: responses with a session cookie also say ``Cache-Control: no-store``. Default False.
+
+How long a session lives, and under which token:
+
+- An untouched ``PERMANENT_SESSION_LIFETIME`` (Flask's default, 31 days) yields to coatcheck's own lifetimes (30 minutes
+  idle; 4 hours in all, signed in 24 hours): for longer ones set it to anything else, as in ``timedelta(days=30)``, or
+  set ``COATCHECK_ANONYMOUS`` and ``COATCHECK_SIGNED_IN`` to :class:`coatcheck.Lifetimes`.
+- The cookie's ``Max-Age``, which only a permanent session has, is the absolute limit and not the idle one.
+- ``session.login(user)`` rotates the token, so that one planted or seen before is worth nothing afterwards;
+  ``session.clear(); session["user"] = ...`` does not.
 """
 
 from __future__ import annotations

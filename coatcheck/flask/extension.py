@@ -11,6 +11,14 @@ from werkzeug.exceptions import ServiceUnavailable
 
 from coatcheck.client import SessionClient, connect
 from coatcheck.errors import ConfigurationError, StoreUnavailable
+from coatcheck.flask.config import (
+    COOKIE_OPTIONS,
+    PREFIX,
+    check_names,
+    check_values,
+    settings_of,
+    tell_what_has_no_effect,
+)
 from coatcheck.flask.interface import CoatcheckSessionInterface, ask_flask, current_session
 
 if TYPE_CHECKING:
@@ -19,9 +27,6 @@ if TYPE_CHECKING:
 
 RETRY_AFTER: Final = 5
 """Seconds after which a browser may ask again, in the answer to an outage of the store."""
-
-_PREFIX: Final = "COATCHECK_"
-_COOKIE_OPTIONS: Final = frozenset({"secure", "cookie_name", "no_store"})
 
 
 class Coatcheck:
@@ -42,9 +47,10 @@ class Coatcheck:
         """``client``: one that exists, instead of ``home``, ``lane`` and the other fields of the settings."""
         given = {"home": home, "lane": lane, **settings}
         self._given = {name: value for name, value in given.items() if value is not None}
-        if client is not None and self._given.keys() - _COOKIE_OPTIONS:
+        if client is not None and self._given.keys() - COOKIE_OPTIONS:
             msg = "Coatcheck takes a client, or the settings for one, not both"
             raise ConfigurationError(msg)
+        check_names(self._given)
         self._client = client
         if app is not None:
             self.init_app(app)
@@ -55,10 +61,13 @@ class Coatcheck:
         Raises ConfigurationError for settings and cookie rules that cannot work.
         """
         given = dict(self._given)
-        for option in _COOKIE_OPTIONS & given.keys():
-            app.config[f"{_PREFIX}{option.upper()}"] = given.pop(option)
-        interface = CoatcheckSessionInterface(self._client or connect(**{**_configured(app), **given}))
+        for option in COOKIE_OPTIONS & given.keys():
+            app.config[f"{PREFIX}{option.upper()}"] = given.pop(option)
+        settings = {**settings_of(app), **given}
+        check_values(app)
+        interface = CoatcheckSessionInterface(self._client or connect(**settings))
         interface.cookie_rules(app)
+        tell_what_has_no_effect(app)
         app.session_interface = interface
         app.extensions["coatcheck"] = interface
         if StoreUnavailable not in app.error_handler_spec[None][None]:
@@ -70,20 +79,6 @@ class Coatcheck:
         """The client of the current application. Raises RuntimeError outside of one."""
         interface: CoatcheckSessionInterface = flask.current_app.extensions["coatcheck"]
         return interface.client
-
-
-def _configured(app: Flask) -> dict[str, Any]:
-    settings = {
-        name[len(_PREFIX) :].lower(): value
-        for name, value in app.config.items()
-        if name.startswith(_PREFIX) and value is not None
-    }
-    for option in _COOKIE_OPTIONS & settings.keys():
-        del settings[option]
-    secret = settings.pop("secret", None)
-    if secret is not None:
-        settings["secrets"] = [secret] if isinstance(secret, (str, bytes)) else secret
-    return settings
 
 
 def _store_unavailable(error: StoreUnavailable) -> ResponseReturnValue | ServiceUnavailable:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import math
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
@@ -17,6 +19,7 @@ from coatcheck import cookies
 from coatcheck.clock import NEVER, SECOND
 from coatcheck.cookies import CookieRules
 from coatcheck.errors import CoatcheckError
+from coatcheck.flask.config import as_timedelta, is_secure
 from coatcheck.flask.session import FlaskSession
 from coatcheck.lifetimes import Lifetimes
 from coatcheck.session import open_first
@@ -28,6 +31,10 @@ if TYPE_CHECKING:
     from coatcheck.store.record import Record
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+_log = logging.getLogger("coatcheck.flask")
+_not_yet_warned = threading.Lock()
+"""Taken for good by the thread that warns."""
 
 
 class CoatcheckSessionInterface(SessionInterface):
@@ -53,7 +60,7 @@ class CoatcheckSessionInterface(SessionInterface):
 
     def get_cookie_secure(self, app: Flask) -> bool:
         """True, unless ``COATCHECK_SECURE`` is False. Flask's own setting is False by default, so only True counts."""
-        return bool(app.config["SESSION_COOKIE_SECURE"] or app.config.get("COATCHECK_SECURE", True))
+        return is_secure(app) or bool(app.config["SESSION_COOKIE_SECURE"])
 
     def get_cookie_samesite(self, app: Flask) -> str | None:
         """``SESSION_COOKIE_SAMESITE``; Lax where that is not set."""
@@ -100,7 +107,7 @@ class CoatcheckSessionInterface(SessionInterface):
         alone that were chosen for this very session.
         """
         lifetime: timedelta = app.permanent_session_lifetime
-        if lifetime == _as_timedelta(app.default_config["PERMANENT_SESSION_LIFETIME"]):
+        if lifetime == as_timedelta(app.default_config["PERMANENT_SESSION_LIFETIME"]):
             return None
         settings = self.client.settings
         usual = _stretched(settings.anonymous, lifetime)
@@ -147,6 +154,8 @@ class CoatcheckSessionInterface(SessionInterface):
         rules = self.cookie_rules(app)
         if action == "set" and session.token is not None:
             header = rules.header(session.token, self._max_age(app, session))
+            if rules.secure and session.came_over_http():
+                _warn_of_http()
         else:
             header = rules.removal()
         response.headers.add("Set-Cookie", header)
@@ -181,10 +190,6 @@ def current_session() -> FlaskSession | None:
     return session if isinstance(session, FlaskSession) else None
 
 
-def _as_timedelta(value: timedelta | float) -> timedelta:
-    return value if isinstance(value, timedelta) else timedelta(seconds=value)
-
-
 def _stretched(lifetimes: Lifetimes, lifetime: timedelta) -> Lifetimes:
     seconds = lifetime.total_seconds()
     absolute = lifetimes.absolute
@@ -194,6 +199,14 @@ def _stretched(lifetimes: Lifetimes, lifetime: timedelta) -> Lifetimes:
         absolute=None if absolute is None else max(absolute, seconds),
         touch_interval=None,
     )
+
+
+def _warn_of_http() -> None:
+    if _not_yet_warned.acquire(blocking=False):
+        _log.warning(
+            "a Secure session cookie was set over plain http: a browser will not send this cookie back over http: "
+            "use https, ProxyFix behind a proxy, or COATCHECK_SECURE=False while developing"
+        )
 
 
 def _vary_by_cookie(response: Response) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,6 +26,8 @@ PERMANENT: Final = "_permanent"
 """The key behind ``session.permanent``."""
 
 _LONGEST_AGENT: Final = 400
+
+_LOOPBACK: Final = re.compile(r"(?:(?:.+\.)?localhost\.?|127(?:\.[0-9]+){3}|\[::1\])(?::[0-9]*)?", re.IGNORECASE)
 
 Pair = tuple[str, Any]
 
@@ -170,6 +173,14 @@ class FlaskSession(Session, SessionMixin):  # type: ignore[override]
     def is_permanent(self) -> bool:
         """The same without counting as a use."""
         return bool(dict.get(self, PERMANENT, False))
+
+    def came_over_http(self) -> bool:
+        """Whether the request came over plain http from elsewhere: browsers keep no Secure cookie that goes back."""
+        if self._request.is_secure:
+            return False
+        environ = self._request.environ  # request.host raises for a host that is not trusted
+        host = environ.get("HTTP_HOST") or environ.get("SERVER_NAME", "")
+        return _LOOPBACK.fullmatch(host) is None
 
     def commit(self) -> str | None:
         """Apply everything, in one transaction; see :meth:`coatcheck.Session.commit`."""

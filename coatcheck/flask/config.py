@@ -1,0 +1,122 @@
+"""What an application's configuration says, checked when the application is made and not by its first visitor."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable
+from dataclasses import fields
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from coatcheck.errors import ConfigurationError
+from coatcheck.lifetimes import Lifetimes
+from coatcheck.settings import Settings
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+PREFIX: Final = "COATCHECK_"
+COOKIE_OPTIONS: Final = frozenset({"secure", "cookie_name", "no_store"})
+"""The options that are the integration's own, and no fields of the settings."""
+
+_SECURE: Final = f"{PREFIX}SECURE"
+_LIFETIME: Final = "PERMANENT_SESSION_LIFETIME"
+_TEXTS: Final = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+_FIELDS: Final = frozenset(each.name for each in fields(Settings))
+
+# Of Flask-Session, all versions.
+_WITHOUT_EFFECT: Final = frozenset(
+    {
+        "SESSION_TYPE",
+        "SESSION_PERMANENT",
+        "SESSION_USE_SIGNER",
+        "SESSION_KEY_PREFIX",
+        "SESSION_ID_LENGTH",
+        "SESSION_SID_LENGTH",
+        "SESSION_SERIALIZATION_FORMAT",
+        "SESSION_CLEANUP_N_REQUESTS",
+    }
+)
+_KINDS_WITHOUT_EFFECT: Final = tuple(
+    f"SESSION_{kind}" for kind in ("FILE_", "REDIS", "MEMCACHED", "CACHELIB", "MONGODB", "SQLALCHEMY", "DYNAMODB")
+)
+
+_log = logging.getLogger("coatcheck.flask")
+
+
+def settings_of(app: Flask) -> dict[str, Any]:
+    """The fields of the settings that ``app.config`` has. Raises ConfigurationError for a name that means nothing."""
+    settings: dict[str, Any] = {}
+    for name, value in app.config.items():
+        if not name.startswith(PREFIX):
+            continue
+        field = name[len(PREFIX) :].lower()
+        if field not in {"secret", *_FIELDS, *COOKIE_OPTIONS}:
+            known = (f"{PREFIX}{each.upper()}" for each in ("secret", *_FIELDS, *COOKIE_OPTIONS))
+            raise _unknown(name, known)
+        if value is not None and field not in COOKIE_OPTIONS:
+            settings[field] = value
+    secret = settings.pop("secret", None)
+    if secret is not None:
+        settings["secrets"] = [secret] if isinstance(secret, (str, bytes)) else secret
+    return settings
+
+
+def check_names(given: Iterable[str]) -> None:
+    """Raise ConfigurationError for an argument that is neither a field of the settings nor a cookie option."""
+    for name in given:
+        if name not in _FIELDS | COOKIE_OPTIONS:
+            raise _unknown(name, _FIELDS | COOKIE_OPTIONS)
+
+
+def check_values(app: Flask) -> None:
+    """Raise ConfigurationError for a ``COATCHECK_SECURE`` or ``PERMANENT_SESSION_LIFETIME`` that cannot be.
+
+    ``COATCHECK_SECURE`` comes from the environment where the configuration leaves it out.
+    """
+    if app.config.get(_SECURE) is None:
+        app.config[_SECURE] = os.environ.get(_SECURE, "").strip() or None
+    app.config[_SECURE] = is_secure(app)
+    value = app.config[_LIFETIME]
+    try:
+        if isinstance(value, bool) or not isinstance(value, (timedelta, int, float)):
+            raise TypeError
+        Lifetimes(idle=as_timedelta(value).total_seconds())
+    except (TypeError, ValueError, OverflowError):
+        msg = f"{_LIFETIME} is {value!r}: use a timedelta or a number of seconds, above 0 and at most a hundred years"
+        raise ConfigurationError(msg) from None
+
+
+def is_secure(app: Flask) -> bool:
+    """``COATCHECK_SECURE``, True where it is not set. As text, as an environment has it: 1, true, yes, 0, false, no."""
+    value = app.config.get(_SECURE)
+    if value is None:
+        return True
+    if isinstance(value, str):
+        value = _TEXTS.get(value.strip().lower(), value)
+    if not isinstance(value, bool):
+        msg = f"{_SECURE} is {value!r}: use True or False, or in the environment one of {', '.join(_TEXTS)}"
+        raise ConfigurationError(msg)
+    return value
+
+
+def tell_what_has_no_effect(app: Flask) -> None:
+    """One line in the log about the settings of Flask-Session that were left behind."""
+    names = sorted(name for name in app.config if name in _WITHOUT_EFFECT or name.startswith(_KINDS_WITHOUT_EFFECT))
+    if names:
+        _log.warning(
+            "coatcheck keeps the sessions of %s, so these settings of Flask-Session have no effect "
+            "and can be removed: %s",
+            app.name,
+            ", ".join(names),
+        )
+
+
+def as_timedelta(value: timedelta | float) -> timedelta:
+    """A lifetime as Flask understands it: a number is seconds."""
+    return value if isinstance(value, timedelta) else timedelta(seconds=value)
+
+
+def _unknown(name: str, known: Iterable[str]) -> ConfigurationError:
+    return ConfigurationError(f"unknown setting {name}: use one of {', '.join(sorted(known))}")
