@@ -8,7 +8,16 @@ same thing: only the first may cost a browser its cookie.
 from __future__ import annotations
 
 import copyreg
-from typing import Any
+from typing import Any, Final
+
+_MISSING: Final = {
+    "unknown": "the store has no such token, or no longer: create a session",
+    "expired": "its lifetime is over: create a session",
+    "deleted": "it was deleted, as by a logout: create a session",
+    "revoked": "it was ended from elsewhere, or for a newer one of its principal: sign in again",
+    "retired": "its token has been replaced: use the one that rotate or login returned",
+    "forged": "the token was not issued under any secret of this server: do all processes have the same secrets?",
+}
 
 
 class CoatcheckError(Exception):
@@ -55,7 +64,8 @@ class SessionMissing(CoatcheckError):
     """
 
     def __init__(self, reason: str = "unknown") -> None:
-        super().__init__(f"no live session: {reason}")
+        meaning = _MISSING.get(reason)
+        super().__init__(f"no live session: {reason}" + (f": {meaning}" if meaning else ""))
         self.reason = reason
 
 

@@ -11,7 +11,10 @@ LEVELS: Final = ("success", "info", "warning", "error")
 
 @dataclass(frozen=True, repr=False)
 class FlashMessage:
-    """One message for the mailbox of a session. Its text is session data and is not in ``repr``."""
+    """One message for a mailbox: level first, then text (Flask's ``flash`` has them the other way round).
+
+    The text is session data and is not in ``repr``.
+    """
 
     level: str
     """Any text; the presets are ``success``, ``info``, ``warning`` and ``error``."""

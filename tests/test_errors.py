@@ -73,10 +73,30 @@ def test_errors_cross_processes(error: CoatcheckError) -> None:
     assert vars(other) == vars(error)
 
 
+@pytest.mark.parametrize(
+    ("reason", "remedy"),
+    [
+        ("unknown", "create a session"),
+        ("expired", "create a session"),
+        ("deleted", "create a session"),
+        ("revoked", "sign in again"),
+        ("retired", "use the one that rotate or login returned"),
+        ("forged", "same secrets"),
+    ],
+)
+def test_missing_says_what_to_do(reason: str, remedy: str) -> None:
+    """Whatever the reason for which there is no session, the text says what it means and what helps."""
+    text = str(SessionMissing(reason))
+
+    assert text.startswith(f"no live session: {reason}: ")
+    assert remedy in text
+
+
 def test_evidence() -> None:
     """Each error has what it says as attributes."""
     missing = SessionMissing("revoked")
-    assert (missing.reason, str(missing)) == ("revoked", "no live session: revoked")
+    assert missing.reason == "revoked"
+    assert str(missing).startswith("no live session: revoked: ")
     assert BadToken().reason == "forged"
     assert SessionMissing().reason == "unknown"
 

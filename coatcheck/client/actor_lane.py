@@ -16,6 +16,15 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 from coatcheck import messages as m
 from coatcheck.client.line import Line, ManagerLine
 from coatcheck.errors import BadToken, StoreUnavailable
+from coatcheck.store.arguments import (
+    check_changes,
+    check_grace,
+    check_lifetimes,
+    check_mapping,
+    check_principal,
+    check_version,
+    sid_bytes,
+)
 from coatcheck.store.contract import CheckReport, CleanupReport, Found, SessionInfo, StoreStats
 from coatcheck.system.failures import error_of
 from coatcheck.system.files import Whereabouts, keyring_of
@@ -63,6 +72,11 @@ class ActorStore:
         request_id: bytes | None = None,
     ) -> tuple[str, Record]:
         """A new session; see the contract."""
+        check_mapping("create", data)
+        check_lifetimes(lifetimes)
+        if principal is not None:
+            check_principal(principal)
+        check_mapping("meta", meta)
         default = self.settings.anonymous if principal is None else self.settings.signed_in
         request = m.CreateSession(
             data=data,
@@ -111,8 +125,11 @@ class ActorStore:
         request_id: bytes | None = None,
     ) -> Record:
         """Apply changes to the record as it is now; see the contract."""
+        genuine = self._genuine(token)
+        check_changes("save", changes)
+        check_version(if_version)
         request = m.SaveSession(
-            token=self._genuine(token),
+            token=genuine,
             changes=changes,
             if_version=if_version,
             request_id=_id(request_id),
@@ -137,8 +154,12 @@ class ActorStore:
         request_id: bytes | None = None,
     ) -> tuple[str | None, Record]:
         """A new token for the same session; see the contract."""
+        check_grace(grace)
+        genuine = self._genuine(token)
+        check_changes("rotate", changes)
+        check_version(if_version)
         request = m.RotateSession(
-            token=self._genuine(token),
+            token=genuine,
             grace=grace,
             changes=changes,
             if_version=if_version,
@@ -162,8 +183,14 @@ class ActorStore:
         request_id: bytes | None = None,
     ) -> tuple[str, Record]:
         """Rotate and bind to a principal; see the contract."""
+        check_principal(principal)
+        genuine = self._genuine(token)
+        check_changes("login", changes)
+        check_lifetimes(lifetimes)
+        check_version(if_version)
+        check_mapping("meta", meta)
         request = m.LoginSession(
-            token=self._genuine(token),
+            token=genuine,
             principal=principal,
             changes=changes,
             lifetimes=lifetimes,
@@ -215,16 +242,18 @@ class ActorStore:
 
     def sessions_of(self, principal: str) -> list[SessionInfo]:
         """The live sessions of a principal; see the contract."""
-        request = m.ListSessions(principal=principal, deadline=self._deadline())
+        request = m.ListSessions(principal=check_principal(principal), deadline=self._deadline())
         return list(self._ask(request, m.SessionsListed).sessions)
 
     def revoke(self, principal: str, *, except_: str | None = None) -> int:
         """End all sessions of a principal but one; see the contract."""
+        check_principal(principal)
         request = m.RevokeSessions(principal=principal, except_token=except_, deadline=self._deadline(), confirm=True)
         return self._ask(request, m.SessionsRevoked, repeatable=False).count
 
     def revoke_sid(self, sid: str) -> bool:
         """End the session with this sid; see the contract."""
+        sid_bytes(sid)
         request = m.RevokeSessions(sid=sid, deadline=self._deadline(), confirm=True)
         return bool(self._ask(request, m.SessionsRevoked, repeatable=False).count)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from coatcheck import changes as kinds
 from coatcheck.codec import pack, unpack
 from coatcheck.errors import ChangeRefused
 from coatcheck.flashes import FlashMessage
+from coatcheck.store.arguments import check_changes
 from coatcheck.store.header import OWN_LIFETIMES, lifetimes_in_microseconds
 from coatcheck.store.packed_list import append
 
@@ -27,8 +28,9 @@ def pack_flash(flash: FlashMessage) -> bytes:
     return pack([flash.level, flash.message, flash.title], "flash")
 
 
-def prepare(changes: Iterable[kinds.AnyChange]) -> list[Step]:
+def prepare(changes: Sequence[kinds.AnyChange], verb: str = "save") -> list[Step]:
     """Pack what the changes carry. Raises UnstorableValue, and TypeError for what is not a change."""
+    check_changes(verb, changes)
     steps = []
     for change in changes:
         make = _MAKERS.get(type(change))

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from coatcheck.store.tables import Tables
     from coatcheck.store.upkeep import Upkeep
 
-MAX_PRINCIPAL: Final = 512
 MAX_META: Final = 4096
 
 
@@ -154,14 +153,3 @@ class StoreBase:
     @property
     def _tables(self) -> Tables:
         return self._here.tables
-
-
-def check_principal(principal: str) -> str:
-    """A principal as it may be. Raises TypeError and ValueError."""
-    if not isinstance(principal, str):
-        msg = f"a principal is a str, not {type(principal).__name__}: use str(user.id)"
-        raise TypeError(msg)
-    if not principal or len(principal.encode("utf-8", "surrogatepass")) > MAX_PRINCIPAL:
-        msg = f"a principal has 1 to {MAX_PRINCIPAL} bytes: use the id of the user, not the user"
-        raise ValueError(msg)
-    return principal

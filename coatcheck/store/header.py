@@ -101,7 +101,7 @@ def parse_variable(row: bytes, length: int) -> Variable:
     if not length:
         return EMPTY_VARIABLE
     try:
-        return Variable._make(msgpack.unpackb(row[HEADER.size : HEADER.size + length]))
+        return Variable._make(msgpack.unpackb(row[HEADER.size : HEADER.size + length], unicode_errors="surrogatepass"))
     except (ValueError, TypeError) as error:
         msg = "the variable part of a session record cannot be read: run 'check', then restore a backup"
         raise CorruptRecord(msg) from error
@@ -111,7 +111,7 @@ def pack_variable(variable: Variable) -> bytes:
     """The packed form; nothing for an empty one, as most anonymous sessions have."""
     if variable == EMPTY_VARIABLE:
         return b""
-    packed: bytes = msgpack.packb(list(variable))
+    packed: bytes = msgpack.packb(list(variable), unicode_errors="surrogatepass")
     return packed
 
 

@@ -9,6 +9,7 @@ from coatcheck.changes import PushFlash, Set
 from coatcheck.errors import SessionConflict, SessionMissing, StoreUnavailable
 from coatcheck.store import apply, audit, token_table
 from coatcheck.store.administration import Administration
+from coatcheck.store.arguments import check_lifetimes, check_mapping, check_version
 from coatcheck.store.contract import Found
 from coatcheck.store.draft import Draft
 from coatcheck.store.flash_verbs import FlashVerbs
@@ -44,6 +45,8 @@ class LmdbStore(RotationVerbs, FlashVerbs, PrincipalVerbs, Administration):
         request_id: bytes | None = None,
     ) -> tuple[str, Record]:
         """A new session; see the contract."""
+        check_mapping("create", data)
+        check_lifetimes(lifetimes)
         environment = self.environment
         steps = apply.prepare(
             [*(Set(key, value) for key, value in (data or {}).items()), *(PushFlash(each) for each in flashes)]
@@ -150,6 +153,7 @@ class LmdbStore(RotationVerbs, FlashVerbs, PrincipalVerbs, Administration):
         """Apply changes to the record as it is now; see the contract."""
         token_hash = self._hash(token)
         steps = apply.prepare(changes)
+        check_version(if_version)
         self._room.look()
         with self._write() as transaction:
             now = self._now()

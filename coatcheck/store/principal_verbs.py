@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from coatcheck.codec import pack, unpack
 from coatcheck.errors import PrincipalLimit, SessionTooLarge
 from coatcheck.store import header, token_table
-from coatcheck.store.base import MAX_META, check_principal
+from coatcheck.store.arguments import check_mapping, check_principal, sid_bytes
+from coatcheck.store.base import MAX_META
 from coatcheck.store.full import again_when_full
 from coatcheck.store.lmdb_errors import NoPages
 from coatcheck.store.record import Record
@@ -81,13 +82,7 @@ class PrincipalVerbs(Sessions):
     @again_when_full
     def revoke_sid(self, sid: str) -> bool:
         """End the session with this sid; see the contract."""
-        try:
-            identity = bytes.fromhex(sid)
-        except (ValueError, TypeError):
-            identity = b""
-        if len(identity) != 16:
-            msg = "a sid has 32 hex digits; a handle is not enough here"
-            raise ValueError(msg)
+        identity = sid_bytes(sid)
         with self._write() as transaction:
             row = transaction.get(identity, db=self._tables.sessions)
             return row is not None and self._end_live(
@@ -162,7 +157,8 @@ class PrincipalVerbs(Sessions):
 
     @staticmethod
     def _pack_meta(meta: Mapping[str, Any] | None) -> bytes:
-        """Raises UnstorableValue, SessionTooLarge, and TypeError for keys that are not str."""
+        """Raises UnstorableValue, SessionTooLarge, and TypeError for no mapping and for keys that are not str."""
+        check_mapping("meta", meta)
         if not meta:
             return b""
         for key in meta:

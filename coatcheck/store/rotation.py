@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from coatcheck.clock import microseconds
 from coatcheck.errors import BadToken, SessionConflict, SessionMissing
 from coatcheck.store import apply, audit, token_table
+from coatcheck.store.arguments import check_grace, check_lifetimes, check_version
 from coatcheck.store.full import again_when_full
 from coatcheck.store.header import OWN_LIFETIMES, lifetimes_in_microseconds
 from coatcheck.store.principal_verbs import PrincipalVerbs
@@ -39,11 +40,13 @@ class RotationVerbs(PrincipalVerbs):
         request_id: bytes | None = None,
     ) -> tuple[str | None, Record]:
         """A new token for the same session; see the contract."""
+        check_grace(grace)
         if not 0 <= grace <= token_table.ENDED_KEPT / 1e6:
             msg = f"grace is {grace!r}: use seconds from 0 to {token_table.ENDED_KEPT // 1_000_000}"
             raise ValueError(msg)
         token_hash, new_token, new_hash = self._successor(token, new_token)
-        steps = apply.prepare(changes)
+        steps = apply.prepare(changes, "rotate")
+        check_version(if_version)
         self._room.look()
         with self._write() as transaction:
             now = self._now()
@@ -81,7 +84,9 @@ class RotationVerbs(PrincipalVerbs):
         """Rotate and bind to a principal; see the contract."""
         binding = self._binding(principal)
         token_hash, new_token, new_hash = self._successor(token, new_token)
-        steps = apply.prepare(changes)
+        steps = apply.prepare(changes, "login")
+        check_lifetimes(lifetimes)
+        check_version(if_version)
         self._pack_meta(meta)
         self._room.look()
         with self._write() as transaction:

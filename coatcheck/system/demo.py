@@ -43,6 +43,9 @@ def demo(home: str | os.PathLike[str], *, lane: str, port: int) -> int:
 
 
 def _look_around(port: int) -> None:
+    if not 0 < port < 65536:
+        msg = f"port is {port}: use 1 to 65535"
+        raise ConfigurationError(msg)
     if not (_SHOP / "app.py").exists():
         msg = f"there is no shop in {_SHOP}: the demo runs from a checkout, not from an installation"
         raise ConfigurationError(msg)

@@ -108,3 +108,21 @@ def test_a_port_in_use_is_said(tmp_path: Path) -> None:
             assert running.wait(30) == MISCONFIGURED
         assert "choose another with --port" in said.read_text()
         assert not (tmp_path / "demo-state").exists()
+
+
+@pytest.mark.parametrize("port", ["-1", "65536", "99999"])
+def test_a_port_that_cannot_be(tmp_path: Path, port: str) -> None:
+    """A port out of range ends the demo with the range and the exit code of bad settings, not with a traceback."""
+    ended = subprocess.run(
+        [sys.executable, str(ROOT / "run_system.py"), "demo", "--port", port],
+        cwd=tmp_path,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert ended.returncode == MISCONFIGURED
+    assert f"port is {port}: use 1 to 65535" in ended.stderr
+    assert "Traceback" not in ended.stderr
