@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from coatcheck.changes import PushFlash, Set
@@ -32,7 +32,6 @@ class LmdbStore(RotationVerbs, FlashVerbs, PrincipalVerbs, Administration):
     Safe to build before a fork, and to share between threads; nothing is opened before the first verb.
     """
 
-    @again_when_full
     def create(
         self,
         data: Mapping[str, Any] | None = None,
@@ -47,7 +46,8 @@ class LmdbStore(RotationVerbs, FlashVerbs, PrincipalVerbs, Administration):
         """A new session; see the contract."""
         check_mapping("create", data)
         check_lifetimes(lifetimes)
-        environment = self.environment
+        if self._environment is None:
+            self._join()
         steps = apply.prepare(
             [*(Set(key, value) for key, value in (data or {}).items()), *(PushFlash(each) for each in flashes)]
         )
@@ -55,18 +55,9 @@ class LmdbStore(RotationVerbs, FlashVerbs, PrincipalVerbs, Administration):
         packed_meta = self._pack_meta(meta)
         token = self._tokens.mint() if token is None else token
         token_hash = self._hash(token)
-        settings = self.settings
-        chosen = lifetimes or (settings.anonymous if principal is None else settings.signed_in)
-        self._room.look()
-        with self._write() as transaction:
-            now = self._now()
-            tables = environment.tables
-            known = token_table.get(transaction, tables, token_hash)
-            if known is not None:
-                return token, self._created_before(transaction, token_hash, now, request_id)
-            sid = self._tokens.new_sid(token)
-            draft = Draft(transaction, tables, sid, None)
-            draft.flash_limit = environment.policy.max_flashes
+        chosen = lifetimes or (self.settings.anonymous if principal is None else self.settings.signed_in)
+
+        def prepare(draft: Draft, now: int) -> None:
             draft.created = draft.started = draft.last_seen = now
             draft.idle, draft.absolute, draft.touch_interval = lifetimes_in_microseconds(chosen)
             draft.flags = OWN_LIFETIMES if lifetimes is not None else 0
@@ -75,12 +66,30 @@ class LmdbStore(RotationVerbs, FlashVerbs, PrincipalVerbs, Administration):
             draft.variable = draft.variable._replace(meta=packed_meta)
             if binding is not None:
                 self._bind(draft, binding, now)
-                audit.note(transaction, tables, now, "created", sid, principal)
+                audit.note(draft.transaction, draft.tables, now, "created", draft.sid, principal)
+
+        return token, self._create(token, token_hash, prepare, request_id)
+
+    @again_when_full
+    def _create(
+        self, token: str, token_hash: bytes, prepare: Callable[[Draft, int], None], request_id: bytes | None
+    ) -> Record:
+        environment = self.environment
+        self._room.look()
+        with self._write() as transaction:
+            now = self._now()
+            tables = environment.tables
+            known = token_table.get(transaction, tables, token_hash)
+            if known is not None:
+                return self._created_before(transaction, token_hash, now, request_id)
+            draft = Draft(transaction, tables, self._tokens.new_sid(token), None)
+            draft.flash_limit = environment.policy.max_flashes
+            prepare(draft, now)
             self._remember(draft, request_id, now)
-            token_table.put_current(transaction, tables, token_hash, sid, now)
+            token_table.put_current(transaction, tables, token_hash, draft.sid, now)
             record = draft.store()
         self.counters["create"] += 1
-        return token, record
+        return record
 
     def _created_before(self, transaction: Any, token_hash: bytes, now: int, request_id: bytes | None) -> Record:
         try:
