@@ -122,5 +122,5 @@ class DropIfEmpty(Change):
     """
 
 
-AnyChange = Set | Unset | Clear | Increment | Append | SetLifetimes | PushFlash | ReplaceFlashes | DropIfEmpty
-"""Every kind of change."""
+AnyChange = Change
+"""What a save takes a sequence of: any of the kinds above. A list of different kinds is a ``list[Change]`` to mypy."""
