@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks import peers, report
+from benchmarks import peers, report, servers
 from benchmarks.budgets import PARSED, Row, integration_rows
 from benchmarks.contents import SIZES, content, packed_size
 from benchmarks.ours import actor_side, direct_side
@@ -33,14 +33,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", type=int, default=50, help="rounds of all sides in turn (default 50)")
     parser.add_argument("--batch", type=int, default=200, help="operations of one side in a round (default 200)")
     parser.add_argument("--sizes", nargs="+", choices=list(SIZES), help="default: all, above 100,000 sessions small")
+    parser.add_argument("--one-cpu", action="store_true", help="everything on one CPU: the best for Redis (Linux)")
     parser.add_argument("--without", nargs="+", choices=["cookie", "actor"], default=[], help="leave out these sides")
 
 
 def run(options: argparse.Namespace, directory: Path) -> dict[str, Any]:
     """Measure and print; the whole result for ``--json``."""
     sizes = options.sizes or (list(SIZES) if options.sessions <= _ALL_SIZES_UP_TO else ["small"])
+    if options.one_cpu:
+        servers.stay_on_one_cpu()
     rows: list[Row] = []
     result: dict[str, Any] = {"sessions": options.sessions, "rounds": options.rounds, "batch": options.batch}
+    result["one_cpu"] = options.one_cpu
     result["sizes"] = {}
     with redis_server(directory / "redis") as port:
         for size in sizes:
