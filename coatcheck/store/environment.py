@@ -100,6 +100,7 @@ class Environment(ForkingHandle):
                         self.sync_points.ensure(handle)
                         self.on_pinned()
                     self._transaction = cast("Transaction", handle.begin(write=True))
+                    self._transaction_handle = handle
                     return self._transaction
                 except BaseException:
                     self._gate.leave()
@@ -136,7 +137,7 @@ class Environment(ForkingHandle):
             else:
                 self._abort(transaction)
         finally:
-            self._transaction = None
+            self._transaction = self._transaction_handle = None
             self._gate.leave()
             self._leave_inside(_get_ident())
             self._writing.release()
@@ -154,7 +155,8 @@ class Environment(ForkingHandle):
             # inside would be a deadlock: a fork holds the gate while it waits until nobody is inside.
             self._inside.append(_get_ident())
             try:
-                handle = self._handle
+                # Not self._handle: a fork that waits for this thread has taken it away.
+                handle = self._transaction_handle
                 assert handle is not None
                 try:
                     begun = self.sync_points.begin(handle)

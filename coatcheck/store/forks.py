@@ -25,7 +25,8 @@ class ForkingHandle(Handle):
         self._opening.acquire()
         self.forks += 1
         self._keeps_gates = False
-        pinned = self._handle is not None and self.sync_points.pinned and self._pid == _getpid()
+        with self._pausing:  # an abort takes the handle away for a moment
+            pinned = self._handle is not None and self.sync_points.pinned and self._pid == _getpid()
         if not pinned or _get_ident() in self._inside:
             self._close_handle()
             return

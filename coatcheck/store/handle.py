@@ -87,9 +87,10 @@ class Handle:
         self._opening = threading.RLock()
         self._writing = threading.RLock()
         self._transaction: Transaction | None = None
+        self._transaction_handle: lmdb.Environment | None = None
         self._syncing = threading.Lock()
-        # Held while the handle is taken away for a while, or opened, or closed.
-        self._pausing = threading.Lock()
+        # Held while the handle is taken away for a while, or opened, or closed. A signal handler may fork meanwhile.
+        self._pausing = threading.RLock()
 
     def outside_transactions(self) -> lmdb.Environment:
         """The open handle, for what LMDB does by itself (copy, sync, info). Call ``leave`` afterwards."""
@@ -324,13 +325,22 @@ class Handle:
     def _abort(self, transaction: Transaction) -> None:
         # py-lmdb waits, inside an abort, for a moment in which no other thread is in an operation. Busy readers leave
         # no such moment, and we hold the gate; so keep them out for a while.
-        with self._pausing:
+        while not self._pausing.acquire(blocking=False):
+            if self._handle is None:
+                # A fork or a close keeps them out already, and waits until we have left too.
+                self._wait_for_others(_ABORT_TIMEOUT)
+                transaction.abort()
+                return
+            time.sleep(_SLICE)
+        try:
             handle, self._handle = self._handle, None
             try:
                 self._wait_for_others(_ABORT_TIMEOUT)
                 transaction.abort()
             finally:
                 self._handle = handle
+        finally:
+            self._pausing.release()
 
     def _leave_gate(self) -> None:
         self._gate.leave()

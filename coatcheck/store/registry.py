@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-import weakref
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 # second one on the same files would be refused by LMDB for good.
 _table: dict[tuple[int, int], Environment] = {}
 _table_lock = threading.Lock()
-_all: weakref.WeakSet[Environment] = weakref.WeakSet()
 
 
 def table_lock() -> threading.Lock:
@@ -40,7 +38,6 @@ def environment_at(home: Path, founder: Founder, clock: Clock) -> Environment:
         if environment is None:
             environment = Environment(home.resolve(), founder, clock)
             _table[status.st_dev, status.st_ino] = environment
-            _all.add(environment)
         elif not environment.users:
             environment.renew(home.resolve(), founder, clock)
         environment.users += 1
@@ -61,12 +58,12 @@ def release(environment: Environment) -> None:
 
 def _before_fork() -> None:
     _table_lock.acquire()
-    for environment in list(_all):
+    for environment in list(_table.values()):
         environment.before_fork()
 
 
 def _after_fork_in_parent() -> None:
-    for environment in list(_all):
+    for environment in list(_table.values()):
         with suppress(RuntimeError):
             environment.after_fork_in_parent()
     _table_lock.release()
@@ -75,7 +72,7 @@ def _after_fork_in_parent() -> None:
 def _after_fork_in_child() -> None:
     global _table_lock  # noqa: PLW0603 - the old one may be held by a thread that does not exist here
     _table_lock = threading.Lock()
-    for environment in list(_all):
+    for environment in list(_table.values()):
         environment.after_fork_in_child()
 
 

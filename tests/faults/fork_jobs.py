@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from coatcheck.changes import Increment, Set
 from coatcheck.errors import StoreUnavailable
 from coatcheck.store.lmdb import LmdbStore
+from coatcheck.store.tables import Transaction
+from coatcheck.store.transactions import Write
 from tests.faults.jobs import open_store, say
 
 
@@ -222,6 +224,46 @@ def fork_beside_subprocesses(home: str) -> None:
     say(json.dumps({"problems": threads.problems, "well": total == sum(threads.turns)}))
 
 
+def fork_beside_a_writer(home: str, ending: str) -> None:
+    """Fork while a thread is inside a write transaction, which goes on only when the fork waits for it."""
+    store = open_store(home, background=False)
+    sessions = _sessions(store, 3)
+    environment = store.environment
+    begin = environment.begin_write
+    inside = threading.Event()
+    problems: list[str] = []
+
+    def begin_and_wait_for_the_fork(timeout: float) -> Transaction:
+        transaction = begin(timeout)
+        inside.set()
+        while environment._handle is not None:
+            os.sched_yield()
+        return transaction
+
+    def work() -> None:
+        try:
+            if ending == "sync point":
+                environment.sync_point()
+            else:
+                with Write(environment, 2.0):
+                    raise KeyError(ending)  # what no verb foresees ends in an abort
+        except BaseException as error:  # noqa: BLE001 - told to the test
+            problems.append(repr(error))
+
+    environment.begin_write = begin_and_wait_for_the_fork  # type: ignore[method-assign]
+    thread = threading.Thread(target=work)
+    thread.start()
+    inside.wait()
+    pid = os.fork()
+    if not pid:
+        os._exit(_child(lambda: _wrong(store, sessions)))
+    status = os.waitpid(pid, 0)[1]
+    thread.join()
+    environment.begin_write = begin  # type: ignore[method-assign]
+    store.create({"afterwards": 1})
+    say(json.dumps({"child": status, "problems": problems, "parent": _wrong(store, sessions)}))
+
+
 JOBS: dict[str, Callable[..., None]] = {
     each.__name__: each
     for each in (
@@ -232,6 +274,7 @@ JOBS: dict[str, Callable[..., None]] = {
         fork_from_threads,
         fork_in_c,
         fork_beside_subprocesses,
+        fork_beside_a_writer,
     )
 }
 

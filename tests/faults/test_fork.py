@@ -45,6 +45,12 @@ def test_forks_while_threads_write(home: Path) -> None:
     assert answer["check"] == []
 
 
+@pytest.mark.parametrize(("ending", "problems"), [("abort", ["KeyError('abort')"]), ("sync point", [])])
+def test_a_fork_waits_for_a_writer_of_its_process(home: Path, ending: str, problems: list[str]) -> None:
+    """A fork that meets a thread in a transaction lets it end; then nobody is refused, and nothing stays locked."""
+    assert run("fork_beside_a_writer", home, ending) == {"child": 0, "problems": problems, "parent": None}
+
+
 def test_a_store_built_before_the_fork(home: Path) -> None:
     """A store made and prepared before the fork is used by all children and the parent."""
     assert run("fork_before_the_first_use", home) == [0, 0, 0, 0]
