@@ -65,7 +65,7 @@ def unpack(data: bytes | memoryview) -> Any:
     ``pack`` did not make.
     """
     try:
-        return unpackb(data, ext_hook=ext_hook, strict_map_key=False, unicode_errors="surrogatepass")
+        return unpackb(data, ext_hook=ext_hook, strict_map_key=False, unicode_errors="surrogatepass", timestamp=3)
     except _UNPACK_ERRORS as error:
         msg = f"{len(data)} bytes that are no packed value ({type(error).__name__}): restore them from a backup"
         raise CorruptRecord(msg) from None
@@ -83,6 +83,7 @@ UNPACK_OPTIONS: Final[dict[str, Any]] = {
     "ext_hook": ext_hook,
     "strict_map_key": False,
     "unicode_errors": "surrogatepass",
+    "timestamp": 3,
 }
 """Keyword arguments that make ``msgpack.unpackb`` load what :func:`pack` made, for many values in one call.
 
@@ -121,7 +122,7 @@ def _load(wrapped: int, code: int, data: bytes) -> Any:
         if container is not None:
             # At the limit there is no next hook: damaged bytes must not get deeper than the C stack.
             hook = _HOOKS[wrapped]
-            return container(unpackb(data, ext_hook=hook, strict_map_key=False, unicode_errors="surrogatepass"))
+            return container(unpackb(data, ext_hook=hook, strict_map_key=False, unicode_errors="surrogatepass", timestamp=3))
     except _UNPACK_ERRORS as error:
         msg = f"a broken value with ext code {code} ({type(error).__name__}): restore it from a backup"
         raise CorruptRecord(msg) from None

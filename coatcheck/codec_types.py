@@ -6,8 +6,9 @@ Integers are big-endian.
 ====  =========  ==================================================================================================
 code  type       payload
 ====  =========  ==================================================================================================
+-1    datetime   of ``timezone.utc`` with fold 0: msgpack's own timestamp, which it unpacks in C, 20 times as fast
 1     int        two's complement; only for what does not fit in 64 bits
-2     datetime   u16 year, u8 month, day, hour, minute, second, u32 microsecond with the fold as its top bit; zone
+2     datetime   any other: u16 year, u8 month, day, hour, minute, second, u32 microsecond with the fold as its top bit; zone
 3     date       u16 year, u8 month, u8 day
 4     time       u8 hour, minute, second, u32 microsecond with the fold as its top bit; zone
 5     timedelta  i32 days, u32 seconds, u32 microseconds
@@ -39,6 +40,7 @@ from msgpack import ExtType
 
 from coatcheck.errors import CorruptRecord
 
+TIMESTAMP: Final = -1
 BIG_INT: Final = 1
 DATETIME: Final = 2
 DATE: Final = 3
@@ -59,6 +61,10 @@ _DATE: Final = struct.Struct(">HBB")
 _TIME: Final = struct.Struct(">BBBI")
 _TIMEDELTA: Final = struct.Struct(">iII")
 _OFFSET: Final = struct.Struct(">q")
+_SECONDS: Final = struct.Struct(">I")
+_NANOSECONDS_AND_SECONDS: Final = struct.Struct(">Q")
+_LONG_TIMESTAMP: Final = struct.Struct(">Iq")
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _SAFETY: Final = {uuid.SafeUUID.unknown: b"", uuid.SafeUUID.safe: b"\x01", uuid.SafeUUID.unsafe: b"\x00"}
 _SAFETY_OF: Final = {code: safety for safety, code in _SAFETY.items()}
@@ -153,6 +159,8 @@ def _decode_int(data: bytes) -> int:
 
 
 def _encode_datetime(value: datetime) -> Any:
+    if value.tzinfo is timezone.utc and not value.fold:
+        return ext(TIMESTAMP, _timestamp(value))
     packed = _DATETIME.pack(
         value.year,
         value.month,
@@ -163,6 +171,17 @@ def _encode_datetime(value: datetime) -> Any:
         value.microsecond | value.fold << 31,
     )
     return ext(DATETIME, packed + _encode_zone(value.tzinfo))
+
+
+def _timestamp(value: datetime) -> bytes:
+    """The shortest of the three forms that the specification of msgpack has."""
+    since = value - _EPOCH
+    seconds, nanoseconds = since.days * 86_400 + since.seconds, since.microseconds * 1000
+    if not 0 <= seconds < 1 << 34:
+        return _LONG_TIMESTAMP.pack(nanoseconds, seconds)
+    if nanoseconds or seconds >= 1 << 32:
+        return _NANOSECONDS_AND_SECONDS.pack(nanoseconds << 34 | seconds)
+    return _SECONDS.pack(seconds)
 
 
 def _decode_datetime(data: bytes) -> datetime:

@@ -103,6 +103,7 @@ def values_of(raw: bytes) -> dict[str, Any]:
             ext_hook=ext_hook,
             strict_map_key=False,
             unicode_errors=_SURROGATES,
+            timestamp=3,
         )
         return dict(zip(keys, values, strict=True))
     except Exception:  # noqa: BLE001 - one by one, so that the error names the key
