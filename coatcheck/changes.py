@@ -39,7 +39,8 @@ class Set(Change):
 
     def __post_init__(self) -> None:
         """Raise TypeError for a key that is not a str."""
-        _check_key(self.key)
+        if type(self.key) is not str:
+            _check_key(self.key)
 
 
 @dataclass(frozen=True, repr=False)
@@ -50,7 +51,8 @@ class Unset(Change):
 
     def __post_init__(self) -> None:
         """Raise TypeError for a key that is not a str."""
-        _check_key(self.key)
+        if type(self.key) is not str:
+            _check_key(self.key)
 
 
 @dataclass(frozen=True, repr=False)

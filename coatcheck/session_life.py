@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -49,7 +49,7 @@ class SessionLife(TrackedDict):
     )
 
     _error: CoatcheckError
-    _own: tuple[set[str], Record | None]
+    _own: tuple[Iterable[AnyChange], Record | None]
 
     def __init__(
         self,
@@ -126,7 +126,8 @@ class SessionLife(TrackedDict):
         """Show the record that the last commit answered; what the application holds of it stays the same object."""
         record = self._record
         assert record is not None
-        own, before = self._own
+        changes, before = self._own
+        own = {change.key for change in changes if isinstance(change, Set)}
         values = record.values()
         for key in {*self._handed_out, *own}:
             kept = dict.get(self, key)
@@ -241,7 +242,7 @@ class SessionLife(TrackedDict):
             flashes=pending.flashes,
         )
         self._created = True
-        self._settle(token, record, set(data))
+        self._settle(token, record, [Set(key, None) for key in data])
         return token
 
     def _collect(self, record: Record, pending: Pending | None) -> tuple[list[AnyChange], int | None]:
@@ -254,7 +255,8 @@ class SessionLife(TrackedDict):
         # Only data can be in conflict: flashes and lifetimes do not count in the version.
         rejects = bool(changes) and self._client.settings.on_conflict == "reject"
         if pending is not None:
-            changes += pending.flash_changes()
+            if pending.flashes or pending.flashes_replaced:
+                changes += pending.flash_changes()
             changes += pending.other_changes(self)
         return changes, record.version if rejects else None
 
@@ -288,7 +290,7 @@ class SessionLife(TrackedDict):
         if saved.ended:
             self._forget()
             return None
-        self._settle(token, saved, {change.key for change in changes if isinstance(change, Set)})
+        self._settle(token, saved, changes)
         return token
 
     def _touch(self, record: Record) -> None:
@@ -299,7 +301,7 @@ class SessionLife(TrackedDict):
         with suppress(StoreUnavailable):
             client.touch_soon(token)
 
-    def _settle(self, token: str, record: Record, own: set[str]) -> None:
+    def _settle(self, token: str, record: Record, own: Iterable[AnyChange]) -> None:
         self._own = (own, self._record)
         self._token, self._record, self._pending = token, record, None
         self._taken = self._looks_everywhere = False

@@ -184,7 +184,8 @@ class FlaskSession(Session, SessionMixin):  # type: ignore[override]
 
     def commit(self) -> str | None:
         """Apply everything, in one transaction; see :meth:`coatcheck.Session.commit`."""
-        self._keep_held()
+        if self._held is not None:
+            self._keep_held()
         self._seen = None
         pending = self._pending
         changed = pending is not None and (PERMANENT in pending.keys or pending.lifetimes is not None)

@@ -30,7 +30,8 @@ def pack_flash(flash: FlashMessage) -> bytes:
 
 def prepare(changes: Sequence[kinds.AnyChange], verb: str = "save") -> list[Step]:
     """Pack what the changes carry. Raises UnstorableValue, and TypeError for what is not a change."""
-    check_changes(verb, changes)
+    if type(changes) is not list:
+        check_changes(verb, changes)
     steps = []
     for change in changes:
         make = _MAKERS.get(type(change))

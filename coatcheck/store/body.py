@@ -18,6 +18,7 @@ from coatcheck.errors import CorruptRecord
 _HEAD: Final = struct.Struct(">II")
 _ARRAY: Final = struct.Struct(">BI")
 _INDEX: Final = _HEAD.size + _ARRAY.size
+_USUAL_INDEX: Final = 1024
 _UNREADABLE: Final = "the body of a session cannot be read: run 'check', then restore a backup"
 _SURROGATES: Final = "surrogatepass"
 
@@ -68,6 +69,21 @@ class Body:
             return None
         start = self.start + sum(self.lengths[:place])
         return self.raw[start : start + self.lengths[place]]
+
+    def replaced(self, key: str, packed: bytes) -> bytes | None:
+        """The body with this value under a key, all else as it is; None when the key is not there yet."""
+        try:
+            place = self.keys.index(key)
+        except ValueError:
+            return None
+        raw, lengths = self.raw, self.lengths
+        begin = self.start + sum(lengths[:place])
+        end = begin + lengths[place]
+        if len(packed) == lengths[place]:
+            return b"".join((raw[:begin], packed, raw[end:]))
+        lengths = [*lengths[:place], len(packed), *lengths[place + 1 :]]
+        head = _head(self.keys, lengths, self.flash_lengths, self.takes_length)
+        return b"".join((head, raw[self.start : begin], packed, raw[end:]))
 
     def value(self, key: str) -> Any:
         """One value decoded; KeyError when it is not there."""
@@ -123,10 +139,16 @@ def join(values: dict[str, bytes], flashes: list[bytes], takes: list[Take]) -> b
     if not (values or flashes or takes):
         return b""
     packed_takes: bytes = msgpack.packb(takes) if takes else b""
-    lengths = (list(values), list(map(len, values.values())), list(map(len, flashes)), len(packed_takes))
-    index: bytes = msgpack.packb(lengths, unicode_errors=_SURROGATES)
-    region = b"".join((_ARRAY.pack(0xDD, len(values) + 1), index, *values.values()))
-    return b"".join((_HEAD.pack(len(region), len(index)), region, *flashes, packed_takes))
+    head = _head(list(values), list(map(len, values.values())), list(map(len, flashes)), len(packed_takes))
+    return b"".join((head, *values.values(), *flashes, packed_takes))
+
+
+def _head(keys: list[str], lengths: list[int], flash_lengths: list[int], takes_length: int) -> bytes:
+    """All that stands before the values."""
+    packer = msgpack.Packer(unicode_errors=_SURROGATES, buf_size=_USUAL_INDEX)
+    index: bytes = packer.pack((keys, lengths, flash_lengths, takes_length))
+    region = _ARRAY.size + len(index) + sum(lengths)
+    return b"".join((_HEAD.pack(region, len(index)), _ARRAY.pack(0xDD, len(keys) + 1), index))
 
 
 def size_of(values: dict[str, bytes], flashes: list[bytes]) -> int:

@@ -98,10 +98,10 @@ class Draft:
     # The body --------------------------------------------------------------------------------------------------
 
     def _parse(self) -> None:
-        body = bodies.Body(self._raw_body())
+        body = bodies.Body(self._raw_body() if self._join is None else self._join)
         self.values_ = body.packed_values()
-        self.flashes_ = body.flashes()
-        self.takes_ = body.takes()
+        self.flashes_ = body.flashes() if body.flash_lengths else []
+        self.takes_ = body.takes() if body.takes_length else []
         self._parsed = True
 
     def _raw_body(self) -> bytes:
@@ -140,6 +140,15 @@ class Draft:
 
     def put(self, key: str, packed: bytes) -> None:
         """Set a packed value."""
+        if not self._parsed and self._join is None:
+            # Most saves change one key: its value is exchanged without taking the rest of the body apart.
+            raw = self._raw_body()
+            changed = bodies.Body(raw).replaced(key, packed)
+            if changed is not None:
+                if changed != raw:
+                    self.data_changed = self._body_changed = True
+                    self._join = changed
+                return
         values = self.values
         if values.get(key) != packed:
             values[key] = packed
@@ -175,8 +184,8 @@ class Draft:
             self._body_change()
 
     def _data_change(self) -> None:
-        self.data_changed = True
-        self._body_change()
+        self.data_changed = self._body_changed = True
+        self._join = None
 
     def _body_change(self) -> None:
         self._body_changed = True

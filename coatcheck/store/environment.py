@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 import lmdb
 
@@ -52,7 +52,8 @@ class Environment(ForkingHandle):
             handle = self._handle
             if handle is not None and self._pid == _getpid():
                 try:
-                    return cast("Transaction", handle.begin())
+                    transaction: Transaction = handle.begin()  # type: ignore[assignment]
+                    return transaction
                 except BaseException as error:
                     self._leave_inside(ident)
                     if isinstance(error, lmdb.Error):
@@ -73,24 +74,29 @@ class Environment(ForkingHandle):
 
         Raises StoreUnavailable after ``timeout`` seconds; GateBusy at once inside ``no_wait``.
         """
-        backoff: Backoff | None = None
+        transaction = self._try_write(timeout)
+        if transaction is not None:
+            return transaction
+        backoff = Backoff(timeout)
         while True:
+            if getattr(self.local, "no_wait", False):
+                raise GateBusy(_BUSY)
+            if not backoff.wait():
+                raise self._busy(timeout)
             transaction = self._try_write(timeout)
             if transaction is not None:
                 return transaction
-            if getattr(self.local, "no_wait", False):
-                raise GateBusy(_BUSY)
-            backoff = backoff or Backoff(timeout)
-            if not backoff.wait():
-                raise self._busy(timeout)
 
     def _try_write(self, timeout: float) -> Transaction | None:
         """Wait for the other threads, but not for other processes; None when one of them is writing."""
         if self._handle is None or self._pid != _getpid():
             # Before the lock: a fork takes the right to open first and this lock second.
             self.open()
-        self._acquire_writing(timeout)
-        ident = _get_ident()
+        ident, writing = _get_ident(), self._writing
+        if writing._is_owned() or ident in self._inside:  # type: ignore[attr-defined]  # noqa: SLF001 - see there
+            self._reap()
+        if not writing.acquire(blocking=False):
+            self._acquire_writing(timeout)
         self._inside.append(ident)
         try:
             handle = self._handle
@@ -99,27 +105,24 @@ class Environment(ForkingHandle):
                     if not self._gate.pin_owner and self.policy.durability == "second":
                         self.sync_points.ensure(handle)
                         self.on_pinned()
-                    self._transaction = cast("Transaction", handle.begin(write=True))
-                    self._transaction_handle = handle
-                    return self._transaction
+                    transaction: Transaction = handle.begin(write=True)  # type: ignore[assignment]
+                    self._transaction, self._transaction_handle = transaction, handle
+                    return transaction
                 except BaseException:
                     self._gate.leave()
                     raise
         except BaseException as error:
             self._leave_inside(ident)
-            self._writing.release()
+            writing.release()
             if isinstance(error, lmdb.Error):
                 raise translate(error, self.home) from error
             raise
         self._leave_inside(ident)
-        self._writing.release()
+        writing.release()
         return None
 
     def _acquire_writing(self, timeout: float) -> None:
-        self._reap()
         writing = self._writing
-        if writing.acquire(blocking=False):
-            return
         if getattr(self.local, "no_wait", False):
             raise GateBusy(_BUSY)
         forks = self.forks

@@ -10,7 +10,6 @@ from __future__ import annotations
 import fcntl
 import mmap
 import os
-import struct
 import time
 from pathlib import Path
 from typing import Final
@@ -18,9 +17,10 @@ from typing import Final
 from coatcheck.errors import StoreUnavailable
 from coatcheck.store.files import open_private
 
-_HOLDER: Final = struct.Struct("=qq")
-_PIN: Final = struct.Struct("=q")
-_SIZE: Final = _HOLDER.size + _PIN.size
+_HOLDER: Final = 0
+_SINCE: Final = 1
+_PIN: Final = 2
+_SIZE: Final = 3 * 8
 _SPINS: Final = 30
 _SHORTEST_PAUSE: Final = 0.00005
 _LONGEST_PAUSE: Final = 0.002
@@ -39,6 +39,7 @@ class WriterGate:
         if os.fstat(self._descriptor).st_size < _SIZE:
             os.ftruncate(self._descriptor, _SIZE)
         self._memory = mmap.mmap(self._descriptor, _SIZE)
+        self._words = memoryview(self._memory).cast("q")
         self._pid = os.getpid()
 
     def enter(self) -> bool:
@@ -47,28 +48,29 @@ class WriterGate:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
-        _HOLDER.pack_into(self._memory, 0, self._pid, time.monotonic_ns())
+        words = self._words
+        words[_HOLDER], words[_SINCE] = self._pid, time.monotonic_ns()
         return True
 
     def leave(self) -> None:
         """Give it back, if it is held."""
-        if _HOLDER.unpack_from(self._memory)[0] == self._pid:
-            _HOLDER.pack_into(self._memory, 0, 0, 0)
+        words = self._words
+        if words[_HOLDER] == self._pid:
+            words[_HOLDER] = words[_SINCE] = 0
         fcntl.flock(self._descriptor, fcntl.LOCK_UN)
 
     @property
     def pin_owner(self) -> int:
         """The process that pins the last sync point; 0 when nobody does, so that the next writer has to."""
-        owner: int = _PIN.unpack_from(self._memory, _HOLDER.size)[0]
-        return owner
+        return self._words[_PIN]
 
     @pin_owner.setter
     def pin_owner(self, pid: int) -> None:
-        _PIN.pack_into(self._memory, _HOLDER.size, pid)
+        self._words[_PIN] = pid
 
     def busy(self, waited: float) -> StoreUnavailable:
         """The error for a gate that did not open in time, naming its holder."""
-        pid, since = _HOLDER.unpack_from(self._memory)
+        pid, since = self._words[_HOLDER], self._words[_SINCE]
         if not pid:
             return StoreUnavailable(f"no turn to write within {waited:.1f} s: too many writers on {self._path.parent}")
         held = max(0.0, (time.monotonic_ns() - since) / 1e9)
@@ -80,6 +82,7 @@ class WriterGate:
 
     def close(self) -> None:
         """Give back the descriptor; a held gate opens with it."""
+        self._words.release()
         self._memory.close()
         os.close(self._descriptor)
 

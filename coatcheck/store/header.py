@@ -92,8 +92,12 @@ def parse_plain(row: bytes) -> tuple[Any, ...]:
     try:
         return HEADER.unpack_from(row)
     except struct.error as error:
-        msg = f"session record of {len(row)} bytes is cut short: run 'check', then restore a backup"
-        raise CorruptRecord(msg) from error
+        raise cut_short(row) from error
+
+
+def cut_short(row: bytes) -> CorruptRecord:
+    """The error for a row without a whole header."""
+    return CorruptRecord(f"session record of {len(row)} bytes is cut short: run 'check', then restore a backup")
 
 
 def parse_variable(row: bytes, length: int) -> Variable:

@@ -145,7 +145,7 @@ class LmdbStore(RotationVerbs, FlashVerbs, PrincipalVerbs, Administration):
             self.counters["forged"] += 1
             return Found(reason="forged")
         found = self._look(token_hash, self._now())
-        if isinstance(found, Record):
+        if type(found) is Record:
             return Found(found)
         self.counters[found[0]] += 1
         return Found(reason=found[0], ended_ago=found[1])
@@ -162,12 +162,13 @@ class LmdbStore(RotationVerbs, FlashVerbs, PrincipalVerbs, Administration):
         """Apply changes to the record as it is now; see the contract."""
         token_hash = self._hash(token)
         steps = apply.prepare(changes)
-        check_version(if_version)
+        if if_version is not None:
+            check_version(if_version)
         self._room.look()
         with self._write() as transaction:
             now = self._now()
             draft, in_grace = self._draft(transaction, token_hash, now)
-            if self._is_repeat(draft, request_id):
+            if request_id is not None and self._is_repeat(draft, request_id):
                 return self._record(transaction, draft)
             record = self._changed(draft, steps, if_version, now, request_id)
             record.in_grace = in_grace

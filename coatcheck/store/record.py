@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,9 @@ VARIABLE_LENGTH, BODY_LENGTH, LAST_SEEN, STARTED, IDLE, ABSOLUTE, TOUCH_INTERVAL
     headers.Header._fields.index(name)
     for name in ("variable_length", "body_length", "last_seen", "started", "idle", "absolute", "touch_interval")
 )
-# A record is made for each request: its header stays a bare tuple until somebody asks for a field.
+# A record is made for each request: its header stays a bare tuple until somebody asks for a field, and is taken apart
+# on the spot.
+_unpack_header = headers.HEADER.unpack_from
 
 
 class Record:
@@ -47,8 +50,16 @@ class Record:
         """Made by stores. ``row`` is of the present format; ``body`` is given when it was kept in chunks."""
         self._sid = sid
         self._row = row
-        self._fields = fields = headers.parse_plain(row)
-        self.expires_at = headers.deadline(fields[LAST_SEEN], fields[STARTED], fields[IDLE], fields[ABSOLUTE])
+        try:
+            fields = _unpack_header(row)
+        except struct.error as error:
+            raise headers.cut_short(row) from error
+        self._fields = fields
+        idle, absolute = fields[IDLE], fields[ABSOLUTE]
+        expires_at = fields[LAST_SEEN] + idle if idle else NEVER
+        if absolute and fields[STARTED] + absolute < expires_at:
+            expires_at = fields[STARTED] + absolute
+        self.expires_at: int = expires_at
         """Microseconds UTC; live while now is below it."""
         self._raw_body = body
         self._body: Body | None = None

@@ -42,7 +42,7 @@ class Sessions(StoreBase):
 
     def _draft(self, transaction: Transaction, token_hash: bytes, now: int) -> tuple[Draft, bool]:
         """The live session of a token, and whether the token is in grace. Raises SessionMissing."""
-        tables = self._tables
+        tables = self._here.tables
         packed = transaction.get(token_hash, db=tables.tokens)
         if packed is None:
             self._miss("unknown")
@@ -58,8 +58,9 @@ class Sessions(StoreBase):
         return draft, state != CURRENT
 
     def _open_draft(self, transaction: Transaction, sid: bytes, row: bytes) -> Draft:
-        draft = Draft(transaction, self._tables, sid, header.current(row))
-        draft.flash_limit = self._here.policy.max_flashes
+        here = self._here
+        draft = Draft(transaction, here.tables, sid, row if row[0] == FORMAT else header.current(row))
+        draft.flash_limit = here.policy.max_flashes
         return draft
 
     def _miss(self, reason: Reason) -> NoReturn:
