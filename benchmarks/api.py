@@ -32,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sessions", type=int, default=10_000, help="sessions of each side (default 10000)")
     parser.add_argument("--rounds", type=int, default=50, help="rounds of all sides in turn (default 50)")
     parser.add_argument("--batch", type=int, default=200, help="operations of one side in a round (default 200)")
+    parser.add_argument("--warm-up", type=float, default=6.0, metavar="SECONDS", help="not counted (default 6)")
     parser.add_argument("--sizes", nargs="+", choices=list(SIZES), help="default: all, above 100,000 sessions small")
     parser.add_argument("--one-cpu", action="store_true", help="everything on one CPU: the best for Redis (Linux)")
     parser.add_argument("--without", nargs="+", choices=["cookie", "actor"], default=[], help="leave out these sides")
@@ -84,7 +85,12 @@ def _measure(options: argparse.Namespace, size: str, sides: list[Side]) -> dict[
     operations |= {("save", side.name): side.time_saves for side in sides}
     with progress(f"measuring {size} sessions", turns(options.rounds)) as bar:
         return alternate(
-            operations, sessions=options.sessions, rounds=options.rounds, batch=options.batch, progress=bar
+            operations,
+            sessions=options.sessions,
+            rounds=options.rounds,
+            batch=options.batch,
+            progress=bar,
+            warm_up_seconds=options.warm_up,
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import random
+import time
 from array import array
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -30,17 +31,27 @@ def frozen() -> Iterator[None]:
 
 
 def alternate(
-    measures: Mapping[Name, Measure], *, sessions: int, rounds: int, batch: int, progress: Progress, seed: int = 1
+    measures: Mapping[Name, Measure],
+    *,
+    sessions: int,
+    rounds: int,
+    batch: int,
+    progress: Progress,
+    warm_up_seconds: float = 0.0,
+    seed: int = 1,
 ) -> dict[Name, Series]:
     """Measure all sides in turn, ``rounds`` times ``batch`` operations each, on the same sessions in the same order.
 
-    A tenth of the rounds, at least one, runs before as warm-up and is not counted.
+    A tenth of the rounds, at least one, runs before as warm-up and is not counted; more of them until
+    ``warm_up_seconds`` have passed.
     """
     chance = random.Random(seed)
     series: dict[Name, Series] = {name: Series() for name in measures}
     warm_up = max(1, rounds // 10)
+    warm_at = time.monotonic() + warm_up_seconds
+    number = -warm_up
     with frozen():
-        for number in range(-warm_up, rounds):
+        while number < rounds:
             indexes = [chance.randrange(sessions) for _ in range(batch)]
             order = list(measures)
             chance.shuffle(order)
@@ -48,6 +59,9 @@ def alternate(
                 durations = measures[name](indexes)
                 if number >= 0:
                     series[name].add(durations)
+            if number == -1 and time.monotonic() < warm_at:
+                continue
+            number += 1
             progress.advance()
     return series
 

@@ -122,7 +122,9 @@ def _load(wrapped: int, code: int, data: bytes) -> Any:
         if container is not None:
             # At the limit there is no next hook: damaged bytes must not get deeper than the C stack.
             hook = _HOOKS[wrapped]
-            return container(unpackb(data, ext_hook=hook, strict_map_key=False, unicode_errors="surrogatepass", timestamp=3))
+            return container(
+                unpackb(data, ext_hook=hook, strict_map_key=False, unicode_errors="surrogatepass", timestamp=3)
+            )
     except _UNPACK_ERRORS as error:
         msg = f"a broken value with ext code {code} ({type(error).__name__}): restore it from a backup"
         raise CorruptRecord(msg) from None

@@ -8,7 +8,7 @@ code  type       payload
 ====  =========  ==================================================================================================
 -1    datetime   of ``timezone.utc`` with fold 0: msgpack's own timestamp, which it unpacks in C, 20 times as fast
 1     int        two's complement; only for what does not fit in 64 bits
-2     datetime   any other: u16 year, u8 month, day, hour, minute, second, u32 microsecond with the fold as its top bit; zone
+2     datetime   others: u16 year, u8 month, day, hour, minute, second, u32 microsecond with the fold as top bit; zone
 3     date       u16 year, u8 month, u8 day
 4     time       u8 hour, minute, second, u32 microsecond with the fold as its top bit; zone
 5     timedelta  i32 days, u32 seconds, u32 microseconds

@@ -145,7 +145,7 @@ class LmdbStore(RotationVerbs, FlashVerbs, PrincipalVerbs, Administration):
             self.counters["forged"] += 1
             return Found(reason="forged")
         found = self._look(token_hash, self._now())
-        if type(found) is Record:
+        if isinstance(found, Record):
             return Found(found)
         self.counters[found[0]] += 1
         return Found(reason=found[0], ended_ago=found[1])

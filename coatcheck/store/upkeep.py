@@ -135,7 +135,8 @@ class Upkeep:
         if thread is not None and thread is not threading.current_thread():
             thread.join(_STOP_WITHIN)
             atexit.unregister(self.stop)
-            with suppress(CoatcheckError):
+            # OSError: somebody may have removed the directory of a store that is not needed any more.
+            with suppress(CoatcheckError, OSError):
                 if self.acquire():
                     self.sync()
         self.release()

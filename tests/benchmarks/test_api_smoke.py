@@ -40,6 +40,8 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "3",
         "--batch",
         "20",
+        "--warm-up",
+        "0",
         "--one-cpu",
     ]
     arguments += ["--json", str(file), "--dir", str(directory / "work")]
