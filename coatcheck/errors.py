@@ -92,7 +92,8 @@ class SessionTooLarge(CoatcheckError):
         part = "" if key_size is None else f" ({key_size} bytes)"
         super().__init__(
             f"session of {size} bytes is over the limit of {limit}; its biggest key is {key!r}{part}: "
-            f"keep large things elsewhere and store a reference, or raise max_session_bytes"
+            f"keep large things elsewhere and store a reference, or raise the store's max_session_bytes "
+            f"(python -m coatcheck.system change --home ... max_session_bytes=N)"
         )
         self.key = key
         self.size = size

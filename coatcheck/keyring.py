@@ -123,6 +123,24 @@ def load_or_create(path: Path) -> Keyring:
         raise ConfigurationError(msg) from None
 
 
+def keyring_from(secrets: object, path: Path) -> Keyring:
+    """The keyring of these secrets, newest first, each as :func:`parse_secrets` takes it or as bytes.
+
+    None: that of the secret file at ``path``. Raises ConfigurationError, see :func:`load_or_create`.
+    """
+    if secrets is None:
+        return load_or_create(path)
+    if isinstance(secrets, (str, bytes)):
+        secrets = [secrets]
+    if not isinstance(secrets, Sequence):
+        msg = f"secrets is of type {type(secrets).__name__}: use a list of texts, newest first"
+        raise ConfigurationError(msg)
+    roots: list[bytes] = []
+    for secret in secrets:
+        roots += parse_secrets(secret) if isinstance(secret, str) else [secret]
+    return Keyring(roots)
+
+
 def _check_root(place: int, root: object) -> None:
     if not isinstance(root, bytes):
         msg = f"secret {place} is {type(root).__name__}, not bytes: encode it first"

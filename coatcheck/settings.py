@@ -1,10 +1,16 @@
-"""Settings: from arguments, then from ``COATCHECK_*`` in the environment, then defaults."""
+"""Settings: from arguments, then from ``COATCHECK_*`` in the environment, then defaults.
+
+Each setting but the lifetimes has its variable: its name in capitals behind ``COATCHECK_``, ``COATCHECK_SECRET`` for
+``secrets``.
+"""
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
@@ -25,6 +31,8 @@ _CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "on_ended": get_args(EndedPolicy),
 }
 _POSITIVE: Final = ("map_size", "max_session_bytes", "max_flashes", "gate_timeout", "ask_timeout", "pool_size")
+
+_log = logging.getLogger("coatcheck")
 
 DEFAULT_HOME: Final = "coatcheck-state"
 DEFAULT_PORT: Final = 1929
@@ -127,6 +135,7 @@ class Settings:
         Raises ConfigurationError for an unknown name or a value that cannot be.
         """
         environ = os.environ if environ is None else environ
+        _tell_unknown(environ)
         known = {each.name for each in fields(cls)}
         unknown = sorted(set(given) - known)
         if unknown:
@@ -142,14 +151,27 @@ class Settings:
         return cls(**values)
 
 
+_PREFIX: Final = "COATCHECK_"
+_WHOLE: Final = ("map_size", "max_session_bytes", "max_flashes", "max_sessions_per_principal", "pool_size", "port")
+_SECONDS: Final = ("gate_timeout", "ask_timeout")
+_LIFETIMES: Final = ("anonymous", "signed_in")
 _VARIABLES: Final = {
-    "home": "COATCHECK_HOME",
-    "secrets": "COATCHECK_SECRET",
-    "lane": "COATCHECK_LANE",
-    "durability": "COATCHECK_DURABILITY",
-    "port": "COATCHECK_PORT",
-    "clock": "COATCHECK_CLOCK",
+    each.name: "COATCHECK_SECRET" if each.name == "secrets" else f"{_PREFIX}{each.name.upper()}"
+    for each in fields(Settings)
+    if each.name not in _LIFETIMES
 }
+_told: Final[set[str]] = set()
+
+
+def _tell_unknown(environ: Mapping[str, str]) -> None:
+    """A misspelt variable would have no effect without a word: one warning for each, once."""
+    known = [name.removeprefix(_PREFIX) for name in _VARIABLES.values()]
+    for name in sorted(set(environ) - set(_VARIABLES.values()) - _told):
+        if name.startswith(_PREFIX):
+            _told.add(name)
+            meant = get_close_matches(name.removeprefix(_PREFIX), known, 1, 0.8)
+            if meant:
+                _log.warning("%s in the environment has no effect: did you mean %s%s?", name, _PREFIX, meant[0])
 
 
 def _directory(home: Any) -> Path:
@@ -157,16 +179,21 @@ def _directory(home: Any) -> Path:
     if not isinstance(path, str) or not path.strip():
         msg = f"home is {home!r}: use the path of a directory, or leave it out for {DEFAULT_HOME!r}"
         raise ConfigurationError(msg)
+    if "://" in path:
+        msg = f"home is {home!r}: use the path of a directory on this host, not a URL"
+        raise ConfigurationError(msg)
     return Path(path)
 
 
 def _from_text(name: str, variable: str, text: str) -> Any:
     if name == "secrets":
         return tuple(text.replace(",", " ").split())
-    if name != "port":
-        return text
     try:
-        return int(text)
+        if name in _WHOLE:
+            return int(text)
+        if name in _SECONDS:
+            return float(text)
     except ValueError:
-        msg = f"{variable} is {text!r}: use a port number"
+        msg = f"{variable} is {text!r}: use a number"
         raise ConfigurationError(msg) from None
+    return text

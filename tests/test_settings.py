@@ -136,3 +136,38 @@ def test_repr_shows_no_secret() -> None:
 
     assert "do-not-show-me" not in f"{settings!r} {settings}"
     assert settings.secrets == ("do-not-show-me",)
+
+
+def test_every_limit_has_its_variable() -> None:
+    """Numbers come from the environment too."""
+    environ = {"COATCHECK_MAX_SESSION_BYTES": "131072", "COATCHECK_GATE_TIMEOUT": "0.5", "COATCHECK_ON_ENDED": "error"}
+
+    settings = Settings.load(environ=environ)
+
+    assert (settings.max_session_bytes, settings.gate_timeout, settings.on_ended) == (131072, 0.5, "error")
+
+
+def test_a_misspelt_variable_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    """What looks like one of ours and is none has no effect: that is said, once."""
+    for _ in range(2):
+        Settings.load(environ={"COATCHECK_LANES": "actor", "COATCHECK_MY_OWN": "1"})
+
+    assert [record.getMessage() for record in caplog.records] == [
+        "COATCHECK_LANES in the environment has no effect: did you mean COATCHECK_LANE?"
+    ]
+
+
+@pytest.mark.parametrize("home", ["redis://localhost:6379/0", "file:///state"])
+def test_a_url_is_no_home(home: str) -> None:
+    """Nobody gets a directory named ``redis:``."""
+    with pytest.raises(ConfigurationError, match="not a URL"):
+        connect(home)
+
+
+@pytest.mark.parametrize(
+    ("secrets", "why"), [(5, "type int"), ([5], "is int, not bytes"), (["abc"], "has 3 bytes, 32 are needed")]
+)
+def test_a_secret_that_cannot_be_is_said_when_connecting(secrets: Any, why: str) -> None:
+    """Not to the first visitor."""
+    with pytest.raises(ConfigurationError, match=why):
+        connect("state", secrets=secrets)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from coatcheck.client.twins import Runner, iterating, lasting, reading, writing
 from coatcheck.clock import clock_from
 from coatcheck.errors import ConfigurationError
+from coatcheck.keyring import keyring_from
 from coatcheck.session import Session
 from coatcheck.settings import Settings
 from coatcheck.store.contract import CheckReport, CleanupReport, Found, SessionInfo, SessionStore, StoreStats
@@ -47,6 +48,8 @@ class SessionClient:
 
     def __init__(self, settings: Settings, *, store: SessionStore | None = None, clock: Clock | None = None) -> None:
         """``store`` instead of the one that the settings describe; ``clock`` instead of the one they name."""
+        if settings.secrets is not None:
+            keyring_from(settings.secrets, settings.home)  # what cannot be a secret is said now, not to a visitor
         self.settings = settings
         self.clock: Clock = clock or clock_from(settings.clock)
         self.store: SessionStore = self._store_of(settings) if store is None else store

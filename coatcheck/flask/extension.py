@@ -20,6 +20,7 @@ from coatcheck.flask.config import (
     tell_what_has_no_effect,
 )
 from coatcheck.flask.interface import CoatcheckSessionInterface, ask_flask, current_session
+from coatcheck.store.files import check_home
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -65,7 +66,9 @@ class Coatcheck:
             app.config[f"{PREFIX}{option.upper()}"] = given.pop(option)
         settings = {**settings_of(app), **given}
         check_values(app)
-        interface = CoatcheckSessionInterface(self._client or connect(**settings))
+        client = self._client or connect(**settings)
+        check_home(client.settings.home)
+        interface = CoatcheckSessionInterface(client)
         interface.cookie_rules(app)
         tell_what_has_no_effect(app)
         app.session_interface = interface

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from os import PathLike
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from coatcheck.errors import ConfigurationError
 from coatcheck.store import audit, backup, header
 from coatcheck.store.base import StoreBase
 from coatcheck.store.check import check
 from coatcheck.store.contract import CheckReport, CleanupReport, SessionInfo, StoreStats
 from coatcheck.store.expiry import sweep, sweep_batch
 from coatcheck.store.full import again_when_full
+from coatcheck.store.policy import CHANGEABLE, Policy, write
 from coatcheck.store.record import Record
 from coatcheck.store.statistics import count
 
@@ -82,6 +85,29 @@ class Administration(StoreBase):
     def compact(self) -> tuple[int, int]:
         """Rewrite the data file without its free pages; see the contract."""
         return backup.compact(self.environment)
+
+    def change_policy(self, **changed: Any) -> Policy:
+        """Give the store other limits (:data:`coatcheck.store.policy.CHANGEABLE`); the policy now in force.
+
+        Raises ConfigurationError for a name or value that cannot be, and StoreUnavailable naming the processes that
+        have the store open: they would go on with the old ones.
+        """
+        unknown = sorted(set(changed) - set(CHANGEABLE))
+        if unknown:
+            msg = f"{unknown[0]} cannot be changed: {', '.join(CHANGEABLE)} can"
+            raise ConfigurationError(msg)
+        replace(self.settings, **changed)  # raises for a value that cannot be
+        environment = self.environment
+        if changed.get("map_size", environment.policy.map_size) < environment.highest_byte():
+            msg = (
+                f"map_size cannot be below the {environment.highest_byte()} bytes that the store has: compact it first"
+            )
+            raise ConfigurationError(msg)
+        with environment.alone(backup.ALONE_WITHIN):
+            policy = replace(environment.policy, **changed)
+            environment.change_closed(lambda transaction, tables: write(transaction, tables, policy))
+            environment.policy = policy
+        return policy
 
     def sync(self) -> None:
         """Force what was committed onto the disk."""

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from coatcheck.clock import clock_from
-from coatcheck.keyring import Keyring, load_or_create, parse_secrets
+from coatcheck.keyring import Keyring, keyring_from
 from coatcheck.store import files, policy
 from coatcheck.store.environment import Environment
 from coatcheck.store.refusals import KINDS
@@ -63,13 +63,7 @@ class StoreBase:
     def _join(self) -> Environment:
         settings = self.settings
         files.prepare_directory(settings.home)
-        if settings.secrets is None:
-            keyring = load_or_create(settings.home / files.SECRET)
-        else:
-            roots: list[bytes] = []
-            for secret in settings.secrets:
-                roots += parse_secrets(secret) if isinstance(secret, str) else [secret]
-            keyring = Keyring(roots)
+        keyring = keyring_from(settings.secrets, settings.home / files.SECRET)
         fingerprints = keyring.fingerprints()
 
         def founder(transaction: Transaction, tables: Tables) -> policy.Policy:

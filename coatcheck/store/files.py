@@ -61,6 +61,26 @@ def prepare_directory(home: Path) -> None:
     _refuse_network(home)
 
 
+def check_home(home: Path) -> None:
+    """See, without touching anything, that the state directory can be one. Raises ConfigurationError."""
+    there = home
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    if not there.is_dir():
+        msg = f"state directory {home}: {there} is not a directory; name another state directory"
+        raise ConfigurationError(msg)
+    if not os.access(there, os.R_OK | os.W_OK | os.X_OK):
+        msg = f"state directory {home}: {there} is not writable for user {os.geteuid()}; chown it, or name another"
+        raise ConfigurationError(msg)
+
+
+def check_is_store(home: Path) -> None:
+    """See that there is a store, where none is to be made. Raises ConfigurationError."""
+    if not (home / DATA).exists():
+        msg = f"there is no store in {home}: name its state directory with --home or COATCHECK_HOME"
+        raise ConfigurationError(msg)
+
+
 def open_private(path: Path) -> int:
     """A descriptor of a 0600 file that is made when absent, and never followed through a link."""
     try:

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
@@ -26,6 +27,7 @@ from coatcheck.store.policy import Policy, is_new
 from coatcheck.store.policy import read as read_policy
 from coatcheck.store.recovery import needs_recovery, recover
 from coatcheck.store.sync_points import SyncPoints
+from coatcheck.store.synced import SYNCED
 from coatcheck.store.tables import COUNT, Tables, Transaction, open_tables
 
 if TYPE_CHECKING:
@@ -198,6 +200,20 @@ class Handle:
                 yield
             finally:
                 gate.close()
+
+    def change_closed(self, change: Callable[[Transaction, Tables], None]) -> None:
+        """Inside ``alone``: one transaction, on the disk as a whole when this returns."""
+        with translated(self.home):
+            handle = self._lmdb(replace(self.policy, durability="commit"))
+            try:
+                handle.sync(True)
+                # Nothing is pinned, so nobody must fall back to the last sync point; the file itself is whole.
+                (self.home / SYNCED).unlink(missing_ok=True)
+                files.sync_directory(self.home)
+                with handle.begin(write=True) as transaction:
+                    change(cast("Transaction", transaction), open_tables(handle, transaction))
+            finally:
+                handle.close()
 
     def copy_closed(self, target: Path) -> None:
         """Inside ``alone``: write a compacted, synced copy of the data file."""

@@ -16,8 +16,16 @@ if TYPE_CHECKING:
 
     from coatcheck.settings import Settings
 
+HOW_TO_CHANGE: Final = "python -m coatcheck.system change --home {home} {name}={value}"
+"""The command that changes a store-wide setting."""
+
 STORE_FORMAT: Final = 1
 """The layout of the tables. A newer one is refused, an older one would be upgraded under the exclusive gate."""
+
+CHANGEABLE: Final = (
+    "map_size", "max_session_bytes", "max_flashes", "max_sessions_per_principal", "on_principal_limit",
+)  # fmt: skip
+"""What can be changed in a store that exists, while nobody has it open. Durability stays as it was settled."""
 
 _FORMAT: Final = b"format"
 _POLICY: Final = b"policy"
@@ -42,7 +50,7 @@ def settle(transaction: Transaction, tables: Tables, settings: Settings, fingerp
     if stored is None:
         policy = Policy(**{name: value for name, value in _wishes(settings).items() if value is not None})
         transaction.put(_FORMAT, str(STORE_FORMAT).encode(), db=tables.meta)
-        transaction.put(_POLICY, msgpack.packb(asdict(policy)), db=tables.meta)
+        write(transaction, tables, policy)
         transaction.put(_FINGERPRINTS, b"".join(fingerprints), db=tables.meta)
         return policy
     policy = read(transaction, tables, settings.home)
@@ -70,11 +78,17 @@ def compare(policy: Policy, settings: Settings) -> None:
     for name, wish in _wishes(settings).items():
         have = getattr(policy, name)
         if wish is not None and wish != have:
+            other = f"change it: {HOW_TO_CHANGE.format(home=settings.home, name=name, value=wish)}"
             msg = (
                 f"{name} is {have!r} in the store {settings.home}, but {wish!r} was asked for: leave the setting out "
-                f"to use the store's, or make a new store"
+                f"to use the store's, or {other if name in CHANGEABLE else 'make a new store'}"
             )
             raise ConfigurationError(msg)
+
+
+def write(transaction: Transaction, tables: Tables, policy: Policy) -> None:
+    """Put another policy in the place of the store's."""
+    transaction.put(_POLICY, msgpack.packb(asdict(policy)), db=tables.meta)
 
 
 def asks_for_anything(settings: Settings) -> bool:

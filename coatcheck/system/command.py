@@ -1,7 +1,8 @@
 """The command line of ``run_system.py`` and ``python -m coatcheck.system``.
 
 Exit codes: 0 stopped as asked; 2 wrong arguments; 3 another process runs the system of this state directory; 4 the
-settings, the files or their permissions cannot work; 5 the actor system did not come up.
+settings, the files or their permissions cannot work; 5 the actor system did not come up; 6 somebody has the store open,
+or it is full, so that it was not changed.
 """
 
 from __future__ import annotations
@@ -13,16 +14,20 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import coatcheck
 from coatcheck.errors import CoatcheckError, ConfigurationError
 from coatcheck.settings import Settings
+from coatcheck.store.files import check_is_store
+from coatcheck.store.lmdb import LmdbStore
+from coatcheck.store.policy import CHANGEABLE
 from coatcheck.system.files import SystemRuns, lock_system
 
 OTHER_RUNS: Final = 3
 MISCONFIGURED: Final = 4
 NOT_STARTED: Final = 5
+IN_USE: Final = 6
 
 
 def _parser(program: str) -> argparse.ArgumentParser:
@@ -32,10 +37,12 @@ def _parser(program: str) -> argparse.ArgumentParser:
     commands.add_argument(
         "command",
         nargs="?",
-        choices=("serve", "demo"),
+        choices=("serve", "demo", "change"),
         default="serve",
-        help="serve (default): run the actor system of a state directory; demo: the same, and a small shop on it",
+        help="serve (default): run the actor system of a state directory; demo: the same, and a small shop on it; "
+        "change: give a store other limits while nobody has it open",
     )
+    commands.add_argument("assignments", nargs="*", metavar="NAME=VALUE", help=f"change: {', '.join(CHANGEABLE)}")
     parser.add_argument("--home", help="the state directory (default: COATCHECK_HOME; demo: demo-state)")
     parser.add_argument("--port", type=int, help="serve: of the actor system (default: any); demo: of the shop (8000)")
     parser.add_argument("--lane", choices=("direct", "actor"), help="demo: how the shop reaches its sessions (direct)")
@@ -47,8 +54,13 @@ def _parser(program: str) -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run until told to stop; the exit code."""
     name = Path(sys.argv[0]).name
-    arguments = _parser("python -m coatcheck.system" if name == "__main__.py" else name).parse_args(argv)
+    parser = _parser("python -m coatcheck.system" if name == "__main__.py" else name)
+    arguments = parser.parse_intermixed_args(argv)
+    if bool(arguments.assignments) is not (arguments.command == "change"):
+        parser.error("NAME=VALUE goes with 'change', at least one")
     try:
+        if arguments.command == "change":
+            return change(Settings.load(arguments.home), arguments.assignments)
         if arguments.command == "demo":
             from coatcheck.system.demo import demo
 
@@ -60,7 +72,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ConfigurationError as error:
         return _complain(error, MISCONFIGURED)
     except CoatcheckError as error:
-        return _complain(error, NOT_STARTED)
+        return _complain(error, NOT_STARTED if arguments.command != "change" else IN_USE)
+
+
+def change(settings: Settings, assignments: Sequence[str]) -> int:
+    """Change store-wide limits of the store of these settings, and show what is in force now."""
+    changed: dict[str, Any] = {}
+    for each in assignments:
+        name, equals, value = each.partition("=")
+        if not equals:
+            msg = f"{each!r} is no NAME=VALUE, such as max_session_bytes=131072"
+            raise ConfigurationError(msg)
+        changed[name] = int(value) if value.isdecimal() else value
+    check_is_store(settings.home)
+    # Of the settings only those that say where and who: the others may be what the store is to be changed to.
+    store = LmdbStore(Settings(home=settings.home, secrets=settings.secrets), background=False)
+    try:
+        policy = store.change_policy(**changed)
+    finally:
+        store.close()
+    for name in CHANGEABLE:
+        print(f"{name}={getattr(policy, name)}")  # noqa: T201 - the answer
+    return 0
 
 
 def serve(settings: Settings, *, level: str = "INFO", as_json: bool = False) -> int:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from coatcheck.errors import CoatcheckError, ConfigurationError, StoreUnavailable
-from coatcheck.keyring import Keyring, load_or_create, parse_secrets
+from coatcheck.keyring import Keyring, keyring_from
 from coatcheck.store.files import SECRET, open_private, prepare_directory, write_private
 from coatcheck.store.gate import holders
 from coatcheck.system.seal import EPOCH_SIZE, Seal
@@ -108,12 +108,7 @@ def lock_system(home: Path) -> int:
 
 def keyring_of(settings: Settings) -> Keyring:
     """The server's secrets: those of the settings, or of the file in the state directory."""
-    if settings.secrets is None:
-        return load_or_create(settings.home / SECRET)
-    roots: list[bytes] = []
-    for secret in settings.secrets:
-        roots += parse_secrets(secret) if isinstance(secret, str) else [secret]
-    return Keyring(roots)
+    return keyring_from(settings.secrets, settings.home / SECRET)
 
 
 def seal_for(settings: Settings, epoch: bytes) -> Seal:

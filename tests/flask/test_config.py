@@ -215,3 +215,17 @@ def test_only_a_login_rotates_the_token(held_app: Flask) -> None:
 
     browser.get("/login?name=ann")
     assert cookie_of(browser) != token
+
+
+def test_a_home_that_cannot_be_is_said_when_the_application_is_made(tmp_path: Path) -> None:
+    """Not to its first visitor; and nothing is made yet where it can be."""
+    (tmp_path / "file").write_text("")
+    app = Flask(__name__)
+    app.config["COATCHECK_HOME"] = tmp_path / "file" / "state"
+    with pytest.raises(ConfigurationError, match="file is not a directory"):
+        Coatcheck(app)
+
+    app.config["COATCHECK_HOME"] = tmp_path / "deep" / "state"
+    Coatcheck(app)
+
+    assert not (tmp_path / "deep").exists()

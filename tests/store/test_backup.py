@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -123,3 +124,56 @@ def test_compaction_is_done_alone(home: Path, store: LmdbStore, monkeypatch: pyt
     record = store.load(token)
     assert record is not None
     assert record.data == {"a": 2}
+
+
+def test_limits_are_changed_alone(home: Path, store: LmdbStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other limits are for a store that nobody else has open; they hold from then on, for each opener."""
+    monkeypatch.setattr("coatcheck.store.backup.ALONE_WITHIN", 0.3)
+    token, _ = store.create({"a": "x" * 60_000})
+    with Job("see", home, token) as job:
+        job.say("look")
+        job.line()
+        with pytest.raises(StoreUnavailable, match=rf"\b{job.pid}\b"):
+            store.change_policy(max_session_bytes=200_000)
+
+    store.change_policy(max_session_bytes=200_000, max_flashes=3)
+
+    record = store.save(token, [Set("b", "x" * 100_000)])
+    assert len(record.data["b"]) == 100_000
+    store.close()
+    with pytest.raises(ConfigurationError, match=r"max_flashes is 3 in the store .*change --home \S+ max_flashes=9"):
+        LmdbStore(Settings(home=home, max_flashes=9)).load(token)
+    assert store.check().problems == ()
+
+
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        ({"durability": "commit"}, "durability cannot be changed"),
+        ({"max_flashes": 0}, "max_flashes is 0"),
+        ({"map_size": 4096}, "map_size cannot be below"),
+    ],
+)
+def test_what_cannot_be_is_not_changed(store: LmdbStore, changed: dict[str, Any], why: str) -> None:
+    """A wrong change says what is wrong, and leaves the store as it is."""
+    token, _ = store.create({"a": 1})
+
+    with pytest.raises(ConfigurationError, match=why):
+        store.change_policy(**changed)
+
+    assert store.load(token)
+
+
+def test_a_machine_that_goes_down_after_a_change(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The new limits are on the disk, and nothing falls back to a sync point from before."""
+    store = LmdbStore(Settings(home=home), background=False)
+    token, _ = store.create({"a": 1})
+    store.change_policy(max_flashes=7)
+    store.close()
+    monkeypatch.setattr("coatcheck.store.recovery.boot_id", lambda: b"another boot")
+
+    again = LmdbStore(Settings(home=home, max_flashes=7), background=False)
+
+    assert again.load(token)
+    assert again.check().problems == ()
+    again.close()
