@@ -28,6 +28,14 @@ class JsonLines(logging.Formatter):
         return json.dumps(values, ensure_ascii=False)
 
 
+class WithoutShutdown(logging.Filter):
+    """Leaves out what Thespian says of its own logger at each stop."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record is worth telling."""
+        return record.msg != "ActorSystem Logging Shutdown"
+
+
 def definitions(level: str = "INFO", *, as_json: bool = False) -> dict[str, Any]:
     """For ``logging.config.dictConfig``, in the process that starts the system and in the one that logs for actors."""
     formatter: dict[str, Any] = (
@@ -39,6 +47,14 @@ def definitions(level: str = "INFO", *, as_json: bool = False) -> dict[str, Any]
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"line": formatter},
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "stream": "ext://sys.stderr"}},
+        "filters": {"ours": {"()": f"{__name__}.{WithoutShutdown.__name__}"}},
+        "handlers": {
+            "stderr": {
+                "class": "logging.StreamHandler",
+                "formatter": "line",
+                "filters": ["ours"],
+                "stream": "ext://sys.stderr",
+            }
+        },
         "root": {"level": level, "handlers": ["stderr"]},
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pickle
 import socket
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -241,10 +243,16 @@ def send(port: int, data: bytes) -> bytes:
     """What is answered to these bytes."""
     with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
         connection.sendall(data)
-        connection.shutdown(socket.SHUT_WR)
         answer = b""
-        while piece := connection.recv(4096):
-            answer += piece
+        # The other side may have closed already, with or without a reset. A timeout is an error.
+        with suppress(ConnectionError):
+            try:
+                connection.shutdown(socket.SHUT_WR)
+            except OSError as error:
+                if error.errno != errno.ENOTCONN:
+                    raise
+            while piece := connection.recv(4096):
+                answer += piece
         return answer
 
 
