@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,9 @@ from coatcheck.client import connect
 from coatcheck.errors import ConfigurationError
 from coatcheck.lifetimes import ANONYMOUS, SIGNED_IN
 from coatcheck.settings import Settings
+from coatcheck.store.policy import Policy
+
+SETTINGS_PAGE = Path(__file__).parents[1] / "docs" / "settings.md"
 
 
 def test_defaults() -> None:
@@ -171,3 +175,26 @@ def test_a_secret_that_cannot_be_is_said_when_connecting(secrets: Any, why: str)
     """Not to the first visitor."""
     with pytest.raises(ConfigurationError, match=why):
         connect("state", secrets=secrets)
+
+
+def test_the_page_of_settings_has_them_all() -> None:
+    """Each with its key, whether the environment is read, and whose it is; the numbers are the defaults."""
+    rows = [
+        [cell.strip(" `") for cell in line.strip("|").split("|")]
+        for line in SETTINGS_PAGE.read_text(encoding="utf-8").partition("## ")[0].splitlines()
+        if line.startswith("| `")
+    ]
+    environ = {"COATCHECK_HOME": "a", "COATCHECK_SECRET": "b", "COATCHECK_LANE": "actor", "COATCHECK_PORT": "9"}
+    environ |= {"COATCHECK_DURABILITY": "commit", "COATCHECK_CLOCK": "file:c", "COATCHECK_ON_ENDED": "error"}
+    environ |= {"COATCHECK_ON_PRINCIPAL_LIMIT": "refuse", "COATCHECK_ON_CONFLICT": "reject"}
+    environ |= {row[1]: "1" for row in rows if row[1] not in environ}
+    plain, read = Settings.load(environ={}), Settings.load(environ=environ)
+    wide = {each.name: each.default for each in fields(Policy)}
+
+    assert [row[0] for row in rows] == [each.name for each in fields(Settings)]
+    for name, key, variable, default, _, kept, _ in rows:
+        assert key == f"COATCHECK_{name.upper() if name != 'secrets' else 'SECRET'}"
+        assert (variable == "yes") == (getattr(plain, name) != getattr(read, name)), name
+        assert (kept == "store") == (name in wide), name
+        if default.replace(",", "").replace(".", "").isdigit():
+            assert float(default.replace(",", "")) == wide.get(name, getattr(plain, name)), name
