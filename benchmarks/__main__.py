@@ -21,10 +21,20 @@ NAMES: Final = {
 }
 """The benchmarks and the question that each one answers."""
 
+NOT_INSTALLED: Final = 2
+"""The exit code where a library is missing, as for arguments that cannot be."""
+
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one benchmark; 0, or 1 with a line on stderr when something that it needs is missing."""
-    options = _parser().parse_args(arguments)
+    """Run one benchmark; 0, or 1 with a line on stderr when a server or the room for it is missing, 2 for a library."""
+    try:
+        parser = _parser()
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] in ("", "benchmarks", "coatcheck"):
+            raise
+        print(f"benchmarks: {error.name} is not installed: pip install -e '.[test]'", file=sys.stderr)
+        return NOT_INSTALLED
+    options = parser.parse_args(arguments)
     for name in [name for name in os.environ if name.startswith("COATCHECK_")]:
         # A variable that is meant for an application must not change what is measured.
         del os.environ[name]
