@@ -28,6 +28,9 @@ THREADS: Final = 8
 _PATIENCE: Final = 30.0
 _STOP_WITHIN: Final = 10.0
 
+_SYSTEM: Final = "the actor system"
+_SERVER: Final = "the shop"
+
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _SHOP: Final = _ROOT / "examples" / "flask_shop"
 
@@ -67,7 +70,7 @@ class _Demo:
 
     def __init__(self, home: Path, lane: str, port: int) -> None:
         self._home, self._lane, self._port = home, lane, port
-        self._children: list[subprocess.Popen[bytes]] = []
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._stopping = False
 
     def run(self) -> int:
@@ -79,20 +82,23 @@ class _Demo:
             if not self._stopping:
                 self._start_shop()
             self._announce()
-            while not self._stopping and all(child.poll() is None for child in self._children):
+            while not self._stopping and all(child.poll() is None for child in self._children.values()):
                 time.sleep(0.1)
-            return 0 if self._stopping else 1
+            if self._stopping:
+                return 0
+            self._say_what_ended()
+            return 1
         finally:
             self._end()
 
     def _start_system(self) -> None:
         arguments = [sys.executable, str(_ROOT / "run_system.py"), "--home", str(self._home), "--log-level", "WARNING"]
-        child = self._start(arguments, stdout=subprocess.DEVNULL)
-        self._await("the actor system", child, self._system_is_there)
+        self._start(_SYSTEM, arguments, stdout=subprocess.DEVNULL)
+        self._await(_SYSTEM, self._system_is_there)
 
     def _system_is_there(self) -> bool:
         with suppress(StoreUnavailable):
-            return Whereabouts.read(self._home).pid == self._children[0].pid
+            return Whereabouts.read(self._home).pid == self._children[_SYSTEM].pid
         return False
 
     def _start_shop(self) -> None:
@@ -100,17 +106,17 @@ class _Demo:
         arguments += ["--bind", f"127.0.0.1:{self._port}", "--log-level", "warning", "--graceful-timeout", "5"]
         arguments += ["--chdir", str(_SHOP), "app:create_app()"]
         paths = [str(_ROOT), str(_SHOP), *filter(None, [os.environ.get("PYTHONPATH")])]
-        child = self._start(arguments, PYTHONPATH=os.pathsep.join(paths))
-        self._await("the shop", child, self._shop_answers)
+        self._start(_SERVER, arguments, PYTHONPATH=os.pathsep.join(paths))
+        self._await(_SERVER, self._shop_answers)
 
     def _shop_answers(self) -> bool:
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self._port)) == 0
 
-    def _start(self, arguments: list[str], *, stdout: int | None = None, **environ: str) -> subprocess.Popen[bytes]:
+    def _start(self, what: str, arguments: list[str], *, stdout: int | None = None, **environ: str) -> None:
         # In a group of its own: Ctrl-C at the terminal is for this process, which then ends its children in order.
         me = os.getpid()
-        child = subprocess.Popen(  # noqa: S603 - what is started is named here
+        self._children[what] = subprocess.Popen(  # noqa: S603 - what is started is named here
             arguments,
             stdin=subprocess.DEVNULL,
             stdout=stdout,
@@ -118,14 +124,14 @@ class _Demo:
             start_new_session=True,
             preexec_fn=lambda: end_with_parent(me),  # noqa: PLW1509 - there are no threads here
         )
-        self._children.append(child)
-        return child
 
-    def _await(self, what: str, child: subprocess.Popen[bytes], there: Callable[[], bool]) -> None:
+    def _await(self, what: str, there: Callable[[], bool]) -> None:
+        child = self._children[what]
         deadline = time.monotonic() + _PATIENCE
         while not self._stopping and not there():
             if child.poll() is not None or time.monotonic() > deadline:
-                msg = f"{what} does not come up: see above"
+                why = "" if child.returncode is None else f", it ended with {_how(child.returncode)}"
+                msg = f"{what} does not come up{why}: see above"
                 raise StoreUnavailable(msg)
             time.sleep(0.05)
 
@@ -140,9 +146,15 @@ class _Demo:
         )
         print("\n".join(lines), flush=True)  # noqa: T201 - for whoever started it
 
+    def _say_what_ended(self) -> None:
+        for what, child in self._children.items():
+            if child.poll() is not None:
+                line = f"coatcheck: {what} (process {child.pid}) ended with {_how(child.returncode)}, so the demo ends"
+                print(line, file=sys.stderr, flush=True)  # noqa: T201 - for whoever started it
+
     def _end(self) -> None:
         # The shop first: it still saves what is in its hands.
-        for child in reversed(self._children):
+        for child in reversed(self._children.values()):
             if child.poll() is None:
                 child.terminate()
                 try:
@@ -153,3 +165,8 @@ class _Demo:
 
     def _on_stop(self, _number: int, _frame: FrameType | None) -> None:
         self._stopping = True
+
+
+def _how(code: int) -> str:
+    """How a process ended, from its return code."""
+    return f"exit code {code}" if code >= 0 else f"signal {-code} ({signal.strsignal(-code)})"

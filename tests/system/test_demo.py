@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import socket
@@ -98,6 +99,27 @@ def test_killed_it_takes_all_along(tmp_path: Path) -> None:
         assert len(family) >= 8
         running.kill()
         running.wait()
+        until(lambda: not any(process.alive(pid) for pid in family), "somebody is left")
+
+
+@pytest.mark.parametrize(
+    ("number", "part", "mark", "how"),
+    [
+        (signal.SIGKILL, "the actor system", b"run_system.py", "signal 9 (Killed)"),
+        (signal.SIGTERM, "the shop", b"gunicorn", "exit code 0"),
+    ],
+)
+def test_a_part_that_ends_is_named(tmp_path: Path, number: signal.Signals, part: str, mark: bytes, how: str) -> None:
+    """The demo ends with it, and says which one it was and how it ended."""
+    port = free_port()
+    with demo(tmp_path, port) as (running, said):
+        until(lambda: "The shop is open" in said.read_text() or running.poll() is not None, said.read_text())
+        family = descendants(running.pid)
+        ended = next(pid for pid in process.children(running.pid) if mark in Path(f"/proc/{pid}/cmdline").read_bytes())
+        os.kill(ended, number)
+
+        assert running.wait(30) == 1
+        assert f"coatcheck: {part} (process {ended}) ended with {how}, so the demo ends" in said.read_text()
         until(lambda: not any(process.alive(pid) for pid in family), "somebody is left")
 
 
