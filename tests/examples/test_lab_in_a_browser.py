@@ -30,9 +30,13 @@ def test_the_button_fires_twenty_and_twenty_survive(place: Place, tmp_path: Path
 
 
 def test_the_button_shows_that_the_late_write_is_refused(place: Place, tmp_path: Path) -> None:
-    """Four steps, the last two of them good."""
+    """Four steps, the last two of them good; then the page tells nothing any more of the session that has ended."""
     require(programs(), "chromium and chromedriver")
     with browsing(tmp_path / "profile") as browser:
+        browser.open(f"http://127.0.0.1:{place.port}/login")
+        browser.read("document.getElementById('name').value = 'anna'")
+        browser.press("form.panel button")
+        browser.wait("document.querySelector('#ticket .stub')?.textContent === 'anna'")
         browser.open(f"http://127.0.0.1:{place.port}/lab")
         browser.press("[data-run=slow]")
         steps = browser.wait(
@@ -41,3 +45,10 @@ def test_the_button_shows_that_the_late_write_is_refused(place: Place, tmp_path:
         )
 
         assert steps == ["", "", "good", "good"]
+        guest = "document.querySelector('#ticket .stub').textContent === 'guest'"
+        text = browser.wait(f"{guest} && document.body.innerText")
+        assert "no ticket yet" in text
+        assert "no session" in text
+        assert "session read in" not in text
+        assert "Sign in" in text
+        assert "Your devices" not in text

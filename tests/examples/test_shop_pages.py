@@ -122,6 +122,14 @@ def test_logging_in_as_somebody_else_takes_nothing_along(browser: FlaskClient) -
     assert "An empty hanger" in read(browser, "/cart")
 
 
+def test_the_bottom_line_times_only_a_session_that_is_there(browser: FlaskClient) -> None:
+    """Beside "no session" there is nothing that could have been read."""
+    assert "no session" in read(browser, "/")
+    assert "session read in" not in read(browser, "/")
+
+    assert "session read in" in press(browser, "/cart/add/hat")
+
+
 def test_there_is_no_secret_key(app: Flask) -> None:
     """Sessions and flashes work without Flask's SECRET_KEY, for no cookie is signed."""
     assert app.secret_key is None
@@ -155,6 +163,7 @@ def test_an_unreachable_store_is_a_503_and_costs_nobody_the_cookie(
     assert answer.status_code == 503
     assert "Set-Cookie" not in answer.headers
     assert "lunch" not in answer.get_data(as_text=True)
+    assert "you are still signed in" not in " ".join(answer.get_data(as_text=True).split())  # a guest never was
     assert "Felt hat" in read(browser, "/cart")
 
 

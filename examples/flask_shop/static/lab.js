@@ -32,6 +32,12 @@ function showScores(values) {
   document.querySelectorAll("#scores dd").forEach((field, index) => { field.textContent = values[index]; });
 }
 
+// The header and the bottom line tell about the session: after an experiment, what a fresh page would have there.
+async function refresh() {
+  const page = new DOMParser().parseFromString(await (await fetch(location.pathname)).text(), "text/html");
+  for (const part of ["header.site", "footer.site"]) document.querySelector(part).replaceWith(page.querySelector(part));
+}
+
 async function race(section) {
   const { start, result } = section.dataset;
   const runners = Number(section.dataset.runners);
@@ -53,6 +59,7 @@ async function race(section) {
   text.textContent = `${left.keys.length} of ${runners} keys, ${left.flashes.length} of ${runners} flashes, counter at `
     + `${left.count}. ${runners} requests in ${total} ms (${typical} ms each, waiting included) through `
     + `${left.workers.length} worker${left.workers.length === 1 ? "" : "s"}: ${left.workers.join(", ")}.`;
+  await refresh();
 }
 
 async function slow(section) {
@@ -85,8 +92,8 @@ async function slow(section) {
   const after = await ask(who);
   const back = after.handle === before.handle || after.late;
   step(back ? "The session is back!" : "Asked once more: the browser has no session, and the late write is nowhere.", back ? "bad" : "good");
-  document.querySelector("#ticket .number").textContent = "handed in";
   keepWord("");
+  await refresh();
 }
 
 const experiments = { race, slow };
