@@ -44,6 +44,8 @@ class Rounds:
             self.on_duty = self._store.upkeep.acquire()
             if not self.on_duty:
                 self.behind = False
+                if self._store.upkeep.is_overdue() and not self._jobs.waiting(SYNC):
+                    self._jobs.submit(SYNC, self._store.sync, self._synced)
                 return ROUND
             self._sync_if_due()
             return self._sweep()

@@ -14,7 +14,7 @@ import shlex
 import stat
 from pathlib import Path
 
-from coatcheck.errors import ConfigurationError
+from coatcheck.errors import ConfigurationError, StoreFull
 
 
 def read_or_create(path: Path) -> str:
@@ -29,6 +29,9 @@ def read_or_create(path: Path) -> str:
             _create(path)
             text = _read(path)
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            msg = f"{path} cannot be made ({error.strerror}): make room on the disk"
+            raise StoreFull(msg) from error
         msg = f"{path} cannot be read or made ({error.strerror}): {_remedy(path, error)}"
         raise ConfigurationError(msg) from error
     if text is None:

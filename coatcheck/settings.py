@@ -182,7 +182,7 @@ def _directory(home: Any) -> Path:
     if "://" in path:
         msg = f"home is {home!r}: use the path of a directory on this host, not a URL"
         raise ConfigurationError(msg)
-    return Path(path)
+    return Path(path).absolute()  # a daemon that changes its directory keeps its store
 
 
 def _from_text(name: str, variable: str, text: str) -> Any:

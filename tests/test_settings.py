@@ -22,7 +22,7 @@ def test_defaults() -> None:
     settings = Settings.load(environ={})
 
     assert settings == Settings()
-    assert settings.home == Path("coatcheck-state")
+    assert settings.home == Path.cwd() / "coatcheck-state"
     assert settings.lane == "direct"
     assert settings.secrets is None
     assert (settings.anonymous, settings.signed_in) == (ANONYMOUS, SIGNED_IN)

@@ -102,9 +102,8 @@ class StoreBase:
         Raises ConfigurationError and StoreUnavailable.
         """
         if self._environment is None:
-            environment = self._join()
-            if environment.users == 1:
-                environment.close()
+            self._join()
+            self.close()
 
     def close(self) -> None:
         """Give back what is open. The next verb opens again."""

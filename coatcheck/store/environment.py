@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Final
 
 import lmdb
 
+from coatcheck.errors import StoreUnavailable
+from coatcheck.store.files import explained
 from coatcheck.store.forks import ForkingHandle
 from coatcheck.store.gate import Backoff, GateBusy
 from coatcheck.store.handle import Founder
 from coatcheck.store.lmdb_errors import translate, translated
+from coatcheck.store.nesting import verb_below
 from coatcheck.store.tables import Transaction
 from coatcheck.store.upkeep import Upkeep
 
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from coatcheck.clock import Clock
 
 _SYNC_TIMEOUT: Final = 10.0
+_NESTED: Final = "a signal handler cannot write in the middle of a verb that writes: note it, and write later"
 _BUSY: Final = "another writer is at work, and this caller does not wait"
 
 _get_ident = threading.get_ident
@@ -32,7 +36,7 @@ class Environment(ForkingHandle):
     def __init__(self, home: Path, founder: Founder, clock: Clock) -> None:
         super().__init__(home, founder, clock)
         self.upkeep = Upkeep(self, clock)
-        self.on_pinned, self.on_forked = self.upkeep.watch, self.upkeep.forget
+        self.on_pinned, self.on_forked, self.on_left_open = self.upkeep.watch, self.upkeep.forget, self.upkeep.linger
 
     def renew(self, home: Path, founder: Founder, clock: Clock) -> None:
         """Begin again for the first user after the last one; the directory may be another with the same number."""
@@ -45,7 +49,7 @@ class Environment(ForkingHandle):
         """A read transaction, to be given to ``end_read``."""
         inside = self._inside
         ident = _get_ident()
-        if ident in inside:
+        if ident in inside and not verb_below():
             self._reap()
         while True:
             inside.append(ident)
@@ -67,7 +71,7 @@ class Environment(ForkingHandle):
         transaction.abort()
         self._leave_inside(_get_ident())
         if not self.users:
-            self.close()
+            self.close_if_unused()
 
     def begin_write(self, timeout: float) -> Transaction:
         """A write transaction, after the writer gate; to be given to ``end_write``.
@@ -93,8 +97,11 @@ class Environment(ForkingHandle):
             # Before the lock: a fork takes the right to open first and this lock second.
             self.open()
         ident, writing = _get_ident(), self._writing
-        if writing._is_owned() or ident in self._inside:  # type: ignore[attr-defined]  # noqa: SLF001 - see there
-            self._reap()
+        if writing._is_owned() or ident in self._inside:  # type: ignore[attr-defined]  # noqa: SLF001 - see _reap
+            if not verb_below():
+                self._reap()
+            elif writing._is_owned():  # type: ignore[attr-defined]  # noqa: SLF001
+                raise StoreUnavailable(_NESTED)
         if not writing.acquire(blocking=False):
             self._acquire_writing(timeout)
         self._inside.append(ident)
@@ -145,15 +152,16 @@ class Environment(ForkingHandle):
             self._leave_inside(_get_ident())
             self._writing.release()
             if not self.users:
-                self.close()
+                self.close_if_unused()
 
-    def sync_point(self) -> bool:
+    def sync_point(self, timeout: float = _SYNC_TIMEOUT) -> bool:
         """Make a sync point; whether anything had been written since the last.
 
         Raises StoreFull and StoreUnavailable.
         """
+        self.require_files()
         with self._syncing:
-            transaction = self.begin_write(_SYNC_TIMEOUT)
+            transaction = self.begin_write(timeout)
             # Inside twice, so that no fork closes the handle between the gate and the sync. Waiting for the gate while
             # inside would be a deadlock: a fork holds the gate while it waits until nobody is inside.
             self._inside.append(_get_ident())
@@ -167,10 +175,20 @@ class Environment(ForkingHandle):
                     self.end_write(transaction, commit=True)
                 with translated(self.home):
                     new = self.sync_points.finish(handle, begun)
+            except OSError as error:
+                raise explained(error, self.home) from error
             finally:
                 self.leave()
         self.on_pinned()
         return new
+
+    def last_transaction(self) -> int:
+        """The number of the newest transaction that was committed, by any process."""
+        handle = self.outside_transactions()
+        try:
+            return int(handle.info()["last_txnid"])
+        finally:
+            self.leave()
 
     def highest_byte(self) -> int:
         """The end of the highest page that was ever in use."""

@@ -11,7 +11,7 @@ from typing import Final
 
 from lmdb.verify import VerifyError, verify
 
-from coatcheck.errors import ConfigurationError, StoreFull, StoreUnavailable
+from coatcheck.errors import CoatcheckError, ConfigurationError, StoreFull, StoreUnavailable
 
 DATA: Final = "data.mdb"
 LOCK: Final = "lock.mdb"
@@ -30,6 +30,8 @@ _NETWORK: Final = frozenset(
 ROOM_TO_BEGIN: Final = 1 << 20
 """Free bytes of disk without which no store is begun."""
 
+_NO_DESCRIPTORS: Final = (errno.EMFILE, errno.ENFILE)
+_NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _META: Final = struct.Struct("<IIQQ")
 _META_MAGIC: Final = 0xBEEFC0DE
 
@@ -44,6 +46,8 @@ def prepare_directory(home: Path) -> None:
         msg = f"{home} is not a directory: name another state directory"
         raise ConfigurationError(msg) from None
     except OSError as error:
+        if error.errno in (*_NO_DESCRIPTORS, *_NO_ROOM):
+            raise explained(error, home) from error
         msg = f"state directory {home}: {error.strerror}; make it writable for this user, or name another"
         raise ConfigurationError(msg) from error
     if not os.access(home, os.R_OK | os.W_OK | os.X_OK):
@@ -81,17 +85,44 @@ def check_is_store(home: Path) -> None:
         raise ConfigurationError(msg)
 
 
+def explained(error: OSError, path: Path) -> CoatcheckError:
+    """What an error of the operating system means for a store, and what to do."""
+    where = error.filename or path
+    if error.errno in _NO_DESCRIPTORS:
+        return StoreUnavailable(f"{where}: {error.strerror}; raise the limit of open files (ulimit -n)")
+    if error.errno in _NO_ROOM:
+        return StoreFull(f"{where} cannot be written ({error.strerror}): make room on the disk")
+    return ConfigurationError(f"{where}: {error.strerror}; see that it is a file that this user may read and write")
+
+
 def open_private(path: Path) -> int:
     """A descriptor of a 0600 file that is made when absent, and never followed through a link."""
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
     except OSError as error:
-        if error.errno in (errno.EMFILE, errno.ENFILE):
-            msg = f"{path}: {error.strerror}; raise the limit of open files (ulimit -n)"
-            raise StoreUnavailable(msg) from error
-        msg = f"{path}: {error.strerror}; see that this user may write it"
-        raise ConfigurationError(msg) from error
+        raise explained(error, path) from error
+    _require_regular(descriptor, path)
     return descriptor
+
+
+def read_private(path: Path) -> bytes:
+    """What is in a file. Raises FileNotFoundError, and ConfigurationError for a link, a pipe or a directory."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise explained(error, path) from error
+    _require_regular(descriptor, path)
+    with os.fdopen(descriptor, "rb") as file:
+        return file.read()
+
+
+def _require_regular(descriptor: int, path: Path) -> None:
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        msg = f"{path} is no regular file: move it away"
+        raise ConfigurationError(msg)
 
 
 def create_private(path: Path) -> int:
@@ -118,11 +149,7 @@ def write_private_bytes(path: Path, content: bytes) -> None:
         temporary.rename(path)
         sync_directory(path.parent)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            msg = f"{path} cannot be written ({error.strerror}): make room on the disk"
-            raise StoreFull(msg) from error
-        msg = f"{path} cannot be written ({error.strerror}): see that this user may write it"
-        raise ConfigurationError(msg) from error
+        raise explained(error, path) from error
 
 
 def require_room_to_begin(home: Path) -> None:
@@ -163,15 +190,16 @@ def check_data_file(home: Path) -> None:
     path = home / DATA
     advice = "restore a backup, or move the state directory away to start with an empty store"
     try:
-        with path.open("rb") as file:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        _require_regular(descriptor, path)
+        with os.fdopen(descriptor, "rb") as file:
             size = os.fstat(file.fileno()).st_size
             pages = file.read(2 * 65536)
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
     except FileNotFoundError:
         size, pages, mode = 0, b"", 0
     except OSError as error:
-        msg = f"{path}: {error.strerror}; see that this user may read and write it"
-        raise ConfigurationError(msg) from error
+        raise explained(error, path) from error
     if mode & 0o077:
         msg = f"{path} is open to other users (mode {mode:04o}): chmod 600 {path}"
         raise ConfigurationError(msg)

@@ -1,17 +1,30 @@
 """What happens to an open store around ``os.fork``: it is closed, and both sides open it again.
 
-LMDB allows none of its handles to be used, or even closed, on both sides of a fork.
+LMDB allows none of its handles to be used, or even closed, on both sides of a fork. Where a store cannot be closed in
+time it stays open: the parent goes on, and the child is told why it cannot use it.
 """
 
 from __future__ import annotations
 
 import os
 import threading
+import time
+from typing import Final
 
 import lmdb
 
 from coatcheck.errors import CoatcheckError
-from coatcheck.store.handle import LEAVE_TIMEOUT, Handle
+from coatcheck.store.handle import Handle
+from coatcheck.store.nesting import verb_below
+
+_GATE_TIMEOUT: Final = 1.0
+"""Seconds a fork waits for writers of other processes."""
+
+_TURN: Final = 0.2
+"""Seconds in which writers are kept out while readers of this process come to an end."""
+
+_LONGEST: Final = 30.0
+"""Seconds after which a fork gives up on a reader of this process, a check perhaps."""
 
 _get_ident = threading.get_ident
 _getpid = os.getpid
@@ -25,43 +38,65 @@ class ForkingHandle(Handle):
         self._opening.acquire()
         self.forks += 1
         self._keeps_gates = False
+        if self._holds_something():
+            if verb_below():
+                self._not_closed = "a signal handler forked in the middle of a verb: fork outside of signal handlers"
+                return
+            self._reap()
         with self._pausing:  # an abort takes the handle away for a moment
             pinned = self._handle is not None and self.sync_points.pinned and self._pid == _getpid()
-        if not pinned or _get_ident() in self._inside:
-            self._close_handle()
-            return
-        # First wait for the readers of this process, a long check perhaps; other processes can write meanwhile.
+        if pinned:
+            self._close_pinned()
+        elif not self._close_handle():
+            self._not_closed = f"a thread of it was inside a verb for more than {_LONGEST:g} s"
+
+    def _close_pinned(self) -> None:
+        """Close inside the gate: the pin ends with the handle, so nobody may write until the parent has it again."""
+        end = time.monotonic() + _LONGEST
+        while True:
+            try:
+                # Readers of this process go on meanwhile; only then they are kept out, and not for long.
+                self._enter_gate(_GATE_TIMEOUT)
+            except CoatcheckError as error:
+                self._not_closed = str(error)
+                return
+            if self._close_inside(_TURN):
+                return
+            self._leave_gate()
+            if time.monotonic() > end:
+                self._not_closed = f"a thread of it was inside a verb for more than {_LONGEST:g} s"
+                return
+            time.sleep(_TURN)
+
+    def _close_inside(self, timeout: float) -> bool:
         with self._pausing:
             handle, self._handle = self._handle, None
-            ready = handle is not None and self._wait_for_others(LEAVE_TIMEOUT)
-        if handle is None or not ready:
-            self._handle = handle
-            return  # it stays open: the parent goes on, and a child that uses it is refused
-        # The pin ends with the handle, so nobody may write until the parent has it again.
-        try:
-            self._enter_gate()
-        except CoatcheckError:
-            self._handle = handle
-            return
+            if handle is None or not self._wait_for_others(timeout):
+                self._handle = handle
+                return False
         try:
             self.sync_points.finish(handle, self.sync_points.begin(handle))
-            self.sync_points.drop()
-            handle.close()
-            self._keeps_gates = True
         except (CoatcheckError, lmdb.Error, OSError):
-            self._handle = handle
-        finally:
-            if not self._keeps_gates:
-                self._leave_gate()
+            if self.has_its_files():
+                self._handle = handle
+                return False
+        self.sync_points.drop()
+        handle.close()
+        self._keeps_gates = True
+        return True
 
     def after_fork_in_parent(self) -> None:
         """Let everybody in again."""
         try:
             if self._keeps_gates:
+                opened = False
                 try:
                     self._open_inside(self._shared, self._gate)
+                    opened = True
                 finally:
                     self._leave_gate()
+                    if not opened:
+                        self._close_gates()
         finally:
             self._keeps_gates = False
             self._opening.release()
@@ -71,9 +106,8 @@ class ForkingHandle(Handle):
         self._reset_locks()
         self._inside = []
         self.local = threading.local()
-        if self._keeps_gates:
+        if self._keeps_gates or self._handle is not None:
             # Only these copies of the descriptors: the locks are the parent's.
-            self._gate.close()
-            self._shared.close()
+            self._close_gates()
             self._keeps_gates = False
         self.on_forked()

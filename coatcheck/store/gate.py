@@ -49,6 +49,10 @@ class WriterGate:
         except BlockingIOError:
             return False
         words = self._words
+        if words[_HOLDER]:
+            # The last holder died inside. LMDB's mutex will find that out too, and take the slots of all dead readers:
+            # the pin's among them, if that was its owner's. So there is none until somebody makes another.
+            words[_PIN] = 0
         words[_HOLDER], words[_SINCE] = self._pid, time.monotonic_ns()
         return True
 

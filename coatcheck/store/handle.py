@@ -22,6 +22,7 @@ from coatcheck.errors import StoreUnavailable
 from coatcheck.store import files
 from coatcheck.store.gate import Backoff, SharedGate, WriterGate, holders
 from coatcheck.store.lmdb_errors import translated
+from coatcheck.store.nesting import verb_below
 from coatcheck.store.opener import agree_on_namespace
 from coatcheck.store.policy import Policy, is_new
 from coatcheck.store.policy import read as read_policy
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 MAX_READERS: Final = 512
 _OPEN_TIMEOUT: Final = 10.0
 _ABORT_TIMEOUT: Final = 1.0
+_CLOSE_TIMEOUT: Final = 1.0
 LEAVE_TIMEOUT: Final = 30.0
 _SLICE: Final = 0.0001
 
@@ -60,6 +62,7 @@ class Handle:
         self.sync_points = SyncPoints(home, clock)
         self.on_pinned: Callable[[], None] = _nothing
         self.on_forked: Callable[[], None] = _nothing
+        self.on_left_open: Callable[[], None] = _nothing
         self.users = 0
         self.forks = 0
         self._founder = founder
@@ -67,6 +70,7 @@ class Handle:
         self._handle: lmdb.Environment | None = None
         self._pid = 0
         self._keeps_gates = False
+        self._not_closed = ""
         self._identity: tuple[int, int] | None = None
         # Which threads are inside a transaction. A list, because append and remove are atomic: an entering thread
         # appends first and then looks at the handle, a forking one takes the handle away first and then waits for
@@ -110,7 +114,7 @@ class Handle:
         """The end of ``outside_transactions``."""
         self._leave_inside(_get_ident())
         if not self.users:
-            self.close()
+            self.close_if_unused()
 
     # Opening and closing ---------------------------------------------------------------------------------------
 
@@ -120,20 +124,27 @@ class Handle:
             if self._handle is not None:
                 if self._pid == _getpid():
                     return
+                why = self._not_closed or (
+                    "Python was not told of the fork: start workers before the first use (uwsgi: lazy-apps = true)"
+                )
                 msg = (
-                    f"process {_getpid()} has inherited the open store of process {self._pid} through a fork that "
-                    f"Python was not told of: start workers before the first use (uwsgi: lazy-apps = true)"
+                    f"process {_getpid()} has inherited the open store of process {self._pid}, which LMDB does not "
+                    f"allow, and has to be started again; {why}"
                 )
                 raise StoreUnavailable(msg)
-            files.prepare_directory(self.home)
-            files.require_room_to_begin(self.home)
-            shared = self._enter_shared()
+            self._not_closed = ""
             try:
-                self._open_handle(shared)
-            except BaseException:
-                if self._handle is None:
-                    shared.close()
-                raise
+                files.prepare_directory(self.home)
+                files.require_room_to_begin(self.home)
+                shared = self._enter_shared()
+                try:
+                    self._open_handle(shared)
+                except BaseException:
+                    if self._handle is None:
+                        shared.close()
+                    raise
+            except OSError as error:
+                raise files.explained(error, self.home) from error
 
     def _enter_shared(self) -> SharedGate:
         """The gate, entered shared, of a store that needs no recovery, or has had it."""
@@ -282,7 +293,26 @@ class Handle:
             raise
         return handle
 
-    def close(self) -> bool:
+    def has_its_files(self) -> bool:
+        """Whether the file that is open is still the one under the store's path."""
+        return _identity_of(self.home) == self._identity
+
+    def require_files(self) -> None:
+        """Raise StoreUnavailable, once, when the files were removed or replaced while they were open; then close.
+
+        What is written to a file without a name is lost, and a sync point would lead into somebody else's.
+        """
+        if self._handle is None or self._pid != _getpid() or self.has_its_files():
+            return
+        with self._opening:
+            self.sync_points.drop()
+            self._close_handle()
+        msg = (
+            f"the files of the store in {self.home} were removed or replaced while it was open: what they held is gone"
+        )
+        raise StoreUnavailable(msg)
+
+    def close(self, timeout: float = _OPEN_TIMEOUT) -> bool:
         """Close, after waiting for the transactions that run; whether it is closed now.
 
         While this process pins the sync point and others have the store open, it stays open: see ``sync_points``.
@@ -292,34 +322,56 @@ class Handle:
                 self._close_handle()
                 return self._handle is None
             # Inside the gate nobody can write, and whoever opens now waits, to look for a pin once we are gone.
-            self._enter_gate()
+            self._enter_gate(timeout)
             try:
-                if self._others() is not False:
+                if self._others() is not False and self.has_its_files():
                     return False
                 self.sync_points.drop()
                 self._close_handle(keep_gates=True)
             finally:
                 self._leave_gate()
-            self._gate.close()
-            self._shared.close()
+            self._close_gates()
             return True
 
-    def _enter_gate(self) -> None:
-        """Keep writers out, of this process and of all others."""
-        backoff = Backoff(_OPEN_TIMEOUT)
-        self._reap()
+    def clean_up(self) -> None:
+        """Outside of any verb: give back what an interrupted one of this thread has left behind."""
+        if self._holds_something() and not verb_below():
+            self._reap()
+
+    def close_if_unused(self) -> None:
+        """Close after the last verb of a store that was given back meanwhile; if it cannot be, upkeep goes on."""
+        if not self.users:
+            try:
+                closed = self.close(_CLOSE_TIMEOUT)
+            except StoreUnavailable:
+                closed = False
+            if not closed:
+                self.on_left_open()
+
+    def _close_gates(self) -> None:
+        self._gate.close()
+        self._shared.close()
+
+    def _enter_gate(self, timeout: float) -> None:
+        """Keep writers out, of this process and, within ``timeout``, of all others. Raises StoreUnavailable."""
         if not self._writing.acquire(timeout=_OPEN_TIMEOUT):
             raise self._busy(_OPEN_TIMEOUT)
+        backoff = Backoff(timeout)
         while not self._gate.enter():
             if not backoff.wait():
                 self._writing.release()
-                raise self._busy(_OPEN_TIMEOUT)
+                raise self._busy(timeout)
+
+    def _holds_something(self) -> bool:
+        """Whether this thread is inside a transaction, or has left one behind."""
+        writing = self._writing
+        return writing._is_owned() or _get_ident() in self._inside  # type: ignore[attr-defined]  # noqa: SLF001
 
     def _reap(self) -> None:
         """Clean up behind an exception that a signal handler raised in the middle of a transaction of this thread.
 
-        It can come between any two steps, also in the ones that give back; a thread that enters holds nothing, so
-        what it holds has been left behind.
+        It can come between any two steps, also in the ones that give back; a thread that enters a verb, and not
+        inside of another one, holds nothing, so what it holds has been left behind.
         """
         ident = _get_ident()
         writing = self._writing
@@ -381,8 +433,7 @@ class Handle:
                 return False
             handle.close()
         if not keep_gates:
-            self._gate.close()
-            self._shared.close()
+            self._close_gates()
         return True
 
     def _wait_for_others(self, timeout: float) -> bool:

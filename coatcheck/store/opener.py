@@ -6,21 +6,31 @@ are taken from them, and pages they read are used again.
 
 from __future__ import annotations
 
+import ctypes
+import sys
 from functools import cache
 from pathlib import Path
 
 from coatcheck.errors import ConfigurationError
-from coatcheck.store.files import OPENER, write_private
+from coatcheck.store.files import OPENER, read_private, write_private
 from coatcheck.store.gate import SharedGate
 
 
 @cache
 def boot_id() -> bytes:
     """What names this boot of the machine; empty where the kernel does not say."""
+    if sys.platform == "darwin":
+        return _sysctl(b"kern.bootsessionuuid")
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_bytes().strip()
     except OSError:
         return b""
+
+
+def _sysctl(name: bytes) -> bytes:
+    libc = ctypes.CDLL(None)
+    text, size = ctypes.create_string_buffer(64), ctypes.c_size_t(64)
+    return text.value if libc.sysctlbyname(name, text, ctypes.byref(size), None, 0) == 0 else b""
 
 
 def namespace() -> str:
@@ -52,6 +62,6 @@ def agree_on_namespace(home: Path, gate: SharedGate, *, alone: bool, timeout: fl
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="ascii")
-    except OSError:
+        return read_private(path).decode("ascii", "replace")
+    except FileNotFoundError:
         return ""

@@ -11,7 +11,7 @@ from lmdb.verify import VerifyError, verify
 from coatcheck.errors import ConfigurationError
 from coatcheck.store import files
 from coatcheck.store.opener import boot_id
-from coatcheck.store.synced import MetaPages, read_synced
+from coatcheck.store.synced import SYNCED, MetaPages, read_synced
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +24,9 @@ def needs_recovery(home: Path) -> bool:
     synced = read_synced(home)
     if synced is None or synced.boot == boot_id() or not (home / files.DATA).exists():
         return False
-    return MetaPages.read(home, synced.metas.size) != synced.metas
+    metas = MetaPages.read(home, synced.metas.size)
+    # A file that is older than the sync point is not what became of it: it was put there since, from a backup.
+    return metas != synced.metas and not 0 <= metas.transaction < synced.transaction
 
 
 def recover(home: Path) -> bool:
@@ -43,7 +45,10 @@ def recover(home: Path) -> bool:
     if problems:
         # Perhaps it is another file, put there by hand: leave it as it was found.
         metas.write(home)
-        msg = f"{home / files.DATA} is damaged, also at its last sync point ({problems[0]}): restore a backup"
+        msg = (
+            f"{home / files.DATA} is damaged, also at its last sync point ({problems[0]}): put a backup in "
+            f"its place, and remove {home / SYNCED}"
+        )
         raise ConfigurationError(msg)
     # It tells of readers and of a writer that do not exist any more.
     (home / "lock.mdb").unlink(missing_ok=True)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,13 +15,15 @@ from coatcheck.store.handle import Founder
 if TYPE_CHECKING:
     from coatcheck.clock import Clock
 
+_log = logging.getLogger("coatcheck.store")
+
 # An environment stays here when it is closed: a thread may be on its way into a transaction that opens it again, and a
 # second one on the same files would be refused by LMDB for good.
 _table: dict[tuple[int, int], Environment] = {}
-_table_lock = threading.Lock()
+_table_lock = threading.RLock()  # a signal handler may fork, or use a store, while its thread has it
 
 
-def table_lock() -> threading.Lock:
+def table_lock() -> threading.RLock:
     """The lock on who uses what; another one after a fork."""
     return _table_lock
 
@@ -51,9 +53,9 @@ def release(environment: Environment) -> None:
         if environment.users:
             return
         upkeep = environment.upkeep
+    environment.clean_up()
     upkeep.stop()
-    if not environment.users and not environment.close():
-        upkeep.linger()
+    environment.close_if_unused()
 
 
 def _before_fork() -> None:
@@ -63,15 +65,21 @@ def _before_fork() -> None:
 
 
 def _after_fork_in_parent() -> None:
-    for environment in list(_table.values()):
-        with suppress(RuntimeError):
-            environment.after_fork_in_parent()
-    _table_lock.release()
+    try:
+        for environment in list(_table.values()):
+            try:
+                environment.after_fork_in_parent()
+            except RuntimeError:
+                pass  # made by a signal handler since
+            except Exception:  # noqa: BLE001 - the others have to be let in too; the next verb tries again
+                _log.exception("the store in %s could not be opened again after a fork", environment.home)
+    finally:
+        _table_lock.release()
 
 
 def _after_fork_in_child() -> None:
     global _table_lock  # noqa: PLW0603 - the old one may be held by a thread that does not exist here
-    _table_lock = threading.Lock()
+    _table_lock = threading.RLock()
     for environment in list(_table.values()):
         environment.after_fork_in_child()
 

@@ -42,6 +42,7 @@ class Room:
         if now >= self._next or self._calls >= _EVERY_CALLS or small or self._problem:
             self._next = now + _EVERY
             self._calls = 0
+            self._environment.require_files()
             self._problem = self._full()
 
     def require(self) -> None:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 import lmdb
 
 from coatcheck.store.opener import boot_id
-from coatcheck.store.synced import MetaPages, Synced, read_synced
+from coatcheck.store.synced import MetaPages, Synced, read_synced, synced_alone
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,19 +80,31 @@ class SyncPoints:
             if transaction == self._transaction and self._pin is not None:
                 reader.abort()
                 return False
-            last = read_synced(self._home)
-            if last is None or last.transaction != transaction or last.boot != boot_id():
+            if not _is_at(read_synced(self._home), transaction):
                 handle.sync(True)
-                sequence = 0 if last is None else last.sequence + 1
-                Synced(sequence, boot_id(), transaction, self._clock.now(), metas).write(self._home)
+            with synced_alone(self._home):
+                last = read_synced(self._home)
+                if last is not None and last.transaction > transaction and self._is_kept(handle, last):
+                    # Somebody was quicker, with a later state, and may have confirmed it: never go back behind it.
+                    reader.abort()
+                    self.drop_if_superseded()
+                    return True
+                if not _is_at(last, transaction):
+                    sequence = 0 if last is None else last.sequence + 1
+                    Synced(sequence, boot_id(), transaction, self._clock.now(), metas).write(self._home)
+                before, kept = self._pin, self._kept
+                self._hold(handle, reader, transaction)
         except BaseException:
-            reader.abort()
+            if self._pin is not reader:
+                reader.abort()
             raise
-        before, kept = self._pin, self._kept
-        self._hold(handle, reader, transaction)
         # Only now: the state before this one was the one to fall back to.
         _let_go(before, kept)
         return True
+
+    def _is_kept(self, handle: lmdb.Environment, synced: Synced) -> bool:
+        owner = 0 if self.gate is None else self.gate.pin_owner
+        return _is_at(synced, synced.transaction) and _is_pinned(handle, synced.transaction, owner)
 
     def drop_if_superseded(self) -> bool:
         """Drop the pin when somebody else has made a later sync point; whether this process has none now."""
@@ -125,6 +137,11 @@ def _let_go(pin: lmdb.Transaction | None, kept: tuple[object, ...]) -> None:
         pin.abort()
         for each in kept:
             ctypes.pythonapi.Py_DecRef(ctypes.py_object(each))
+
+
+def _is_at(synced: Synced | None, transaction: int) -> bool:
+    """Whether this is a sync point at that transaction, made since the machine was started."""
+    return synced is not None and synced.transaction == transaction and synced.boot == boot_id()
 
 
 def _is_pinned(handle: lmdb.Environment, transaction: int, owner: int) -> bool:

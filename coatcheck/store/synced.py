@@ -6,8 +6,11 @@ leaves the other slot, and a disk without a free byte does not stop the next syn
 
 from __future__ import annotations
 
+import fcntl
 import os
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -15,7 +18,9 @@ from typing import Final
 
 import msgpack
 
+from coatcheck.errors import StoreUnavailable
 from coatcheck.store import files
+from coatcheck.store.gate import Backoff, holders
 
 SYNCED: Final = "synced"
 _SLOT: Final = 4096
@@ -25,6 +30,7 @@ _MAGIC: Final = b"coatsync"
 _KEPT: Final = 512
 _META_MAGIC: Final = struct.pack("<II", 0xBEEFC0DE, 1)
 _META: Final = 16
+_ALONE_WITHIN: Final = 2.0
 _TRANSACTION: Final = _META + 24 + 96 + 8
 
 
@@ -105,10 +111,34 @@ class Synced:
             files.sync_directory(home)
 
 
+@contextmanager
+def synced_alone(home: Path) -> Iterator[None]:
+    """Inside, nobody else looks whether to write a sync point, and writes it. Raises StoreUnavailable."""
+    path = home / SYNCED
+    new = not path.exists()
+    descriptor = files.open_private(path)
+    try:
+        if new:
+            files.sync_directory(home)
+        backoff = Backoff(_ALONE_WITHIN)
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if not backoff.wait():
+                    pids = ", ".join(map(str, holders(path) or ())) or "unknown"
+                    msg = f"no turn to sync {home}: process {pids} is at it; if it is stopped, continue it or end it"
+                    raise StoreUnavailable(msg) from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def read_synced(home: Path) -> Synced | None:
     """The last sync point, or None when there is none that can be read."""
     try:
-        content = (home / SYNCED).read_bytes()
+        content = files.read_private(home / SYNCED)
     except FileNotFoundError:
         return None
     found = [_parse(content[start : start + _SLOT]) for start in (0, _SLOT)]

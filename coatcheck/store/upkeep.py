@@ -12,6 +12,7 @@ import fcntl
 import logging
 import os
 import threading
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
@@ -19,6 +20,7 @@ from coatcheck.errors import CoatcheckError
 from coatcheck.store.expiry import sweep
 from coatcheck.store.files import DUTY, open_private
 from coatcheck.store.refusals import Refusals
+from coatcheck.store.synced import read_synced
 
 if TYPE_CHECKING:
     from coatcheck.clock import Clock
@@ -28,7 +30,11 @@ ROUND: Final = 1.0
 """Seconds between two rounds."""
 
 SWEEP_A_ROUND: Final = 20_000
-_STOP_WITHIN: Final = 5.0
+OVERDUE: Final = 3.0
+"""Seconds without a sync point, though there was something to sync, after which others than the duty holder make it."""
+
+_STOP_WITHIN: Final = 2.0
+_LAST_SYNC: Final = 1.0
 
 _log = logging.getLogger("coatcheck.store")
 
@@ -44,6 +50,7 @@ class Upkeep:
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
         self._lingers = False
+        self._behind = (-1, time.monotonic())
         self.background = False
         """Whether this process may have the thread."""
         self.refusals = Refusals()
@@ -75,17 +82,29 @@ class Upkeep:
 
     # What it consists of ---------------------------------------------------------------------------------------
 
-    def sync(self) -> bool:
+    def sync(self, timeout: float = 10.0) -> bool:
         """Force what was committed, by any process, onto the disk; whether there was anything new."""
         environment = self._environment
         if environment.policy.durability == "second":
-            return environment.sync_point()
+            return environment.sync_point(timeout)
         handle = environment.outside_transactions()
         try:
             handle.sync(True)
         finally:
             environment.leave()
         return True
+
+    def is_overdue(self) -> bool:
+        """Whether nobody has synced for a while what was written: who has the duty may be stopped, or stuck."""
+        environment = self._environment
+        if environment.policy.durability != "second":
+            return False
+        synced = read_synced(environment.home)
+        now = time.monotonic()
+        last = -1 if synced is None else synced.sequence
+        if last != self._behind[0] or (synced is not None and environment.last_transaction() <= synced.transaction):
+            self._behind = last, now
+        return now - self._behind[1] > OVERDUE
 
     def reader_check(self) -> int:
         """Free the slots of readers that died; how many.
@@ -107,7 +126,7 @@ class Upkeep:
         if self._thread is None:
             with self._lock:
                 if self._thread is None:
-                    self._stop.clear()
+                    self._stop = threading.Event()
                     self._thread = threading.Thread(target=self._run, name="coatcheck-upkeep", daemon=True)
                     self._thread.start()
                     atexit.register(self.stop)
@@ -126,7 +145,8 @@ class Upkeep:
         """Somebody uses the store again."""
         self._clock = clock
         self._lingers = False
-        self._stop.clear()
+        # Not clear(): an exception out of a signal handler inside of it would leave the event locked for good.
+        self._stop = threading.Event()
 
     def stop(self) -> None:
         """End the thread, if there is one; sync what was written, and leave the duty."""
@@ -135,10 +155,12 @@ class Upkeep:
         if thread is not None and thread is not threading.current_thread():
             thread.join(_STOP_WITHIN)
             atexit.unregister(self.stop)
+            if thread.is_alive():
+                return  # it waits for a writer that may be stopped, and leaves the duty when it ends
             # OSError: somebody may have removed the directory of a store that is not needed any more.
             with suppress(CoatcheckError, OSError):
                 if self.acquire():
-                    self.sync()
+                    self.sync(_LAST_SYNC)
         self.release()
 
     def forget(self) -> None:
@@ -155,7 +177,9 @@ class Upkeep:
     def _run(self) -> None:
         environment = self._environment
         while not self._stop.wait(ROUND):
-            if environment.upkeep is not self or not environment.users:
+            if self._thread is not threading.current_thread():
+                break
+            if environment.upkeep is not self or not (environment.users or self._lingers):
                 self._thread = None  # started by a verb that was overtaken by the last close
                 self.release()
                 return
@@ -165,10 +189,14 @@ class Upkeep:
                 self.tell()
                 if self.acquire():
                     self.round()
+                elif self.is_overdue():
+                    self.sync()
             except CoatcheckError as error:
                 _log.warning("upkeep: %s", error)
             except Exception:  # noqa: BLE001 - the thread must outlive what it does not foresee
                 _log.exception("upkeep failed; it goes on with the next round")
+        if self._thread is None:
+            self.release()
 
     def _left(self) -> bool:
         """Whether the last user of the store has gone and it could be closed."""

@@ -66,7 +66,7 @@ class Runner:
         Raises ConfigurationError and StoreUnavailable when the system does not come up at the first start.
         """
         self._export()
-        LmdbStore(self._settings).prepare()
+        LmdbStore(self._settings, background=False).prepare()  # the duty is the manager's
         port = free_port(self._settings.port)
         process.adopt_orphans()
         process.raise_open_files()

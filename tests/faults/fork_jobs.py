@@ -224,9 +224,9 @@ def fork_beside_subprocesses(home: str) -> None:
     say(json.dumps({"problems": threads.problems, "well": total == sum(threads.turns)}))
 
 
-def fork_beside_a_writer(home: str, ending: str) -> None:
+def fork_beside_a_writer(home: str, ending: str, durability: str) -> None:
     """Fork while a thread is inside a write transaction, which goes on only when the fork waits for it."""
-    store = open_store(home, background=False)
+    store = open_store(home, background=False, durability=durability)
     sessions = _sessions(store, 3)
     environment = store.environment
     begin = environment.begin_write
@@ -236,7 +236,7 @@ def fork_beside_a_writer(home: str, ending: str) -> None:
     def begin_and_wait_for_the_fork(timeout: float) -> Transaction:
         transaction = begin(timeout)
         inside.set()
-        while environment._handle is not None:
+        while not environment.forks or (environment._handle is not None and durability == "commit"):
             os.sched_yield()
         return transaction
 

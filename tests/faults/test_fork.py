@@ -45,10 +45,21 @@ def test_forks_while_threads_write(home: Path) -> None:
     assert answer["check"] == []
 
 
-@pytest.mark.parametrize(("ending", "problems"), [("abort", ["KeyError('abort')"]), ("sync point", [])])
-def test_a_fork_waits_for_a_writer_of_its_process(home: Path, ending: str, problems: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("ending", "durability", "problems"),
+    [
+        ("abort", "second", ["KeyError('abort')"]),
+        ("abort", "commit", ["KeyError('abort')"]),
+        ("sync point", "second", []),
+    ],
+)
+def test_a_fork_waits_for_a_writer_of_its_process(
+    home: Path, ending: str, durability: str, problems: list[str]
+) -> None:
     """A fork that meets a thread in a transaction lets it end; then nobody is refused, and nothing stays locked."""
-    assert run("fork_beside_a_writer", home, ending) == {"child": 0, "problems": problems, "parent": None}
+    answer = run("fork_beside_a_writer", home, ending, durability)
+
+    assert answer == {"child": 0, "problems": problems, "parent": None}
 
 
 def test_a_store_built_before_the_fork(home: Path) -> None:
