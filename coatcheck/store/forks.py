@@ -38,20 +38,23 @@ class ForkingHandle(Handle):
         self._opening.acquire()
         self.forks += 1
         self._keeps_gates = False
+        self._not_closed = ""
+        if verb_below():
+            self._not_closed = "a signal handler forked in the middle of a verb: fork outside of signal handlers"
+            return
         if self._holds_something():
-            if verb_below():
-                self._not_closed = "a signal handler forked in the middle of a verb: fork outside of signal handlers"
-                return
             self._reap()
         with self._pausing:  # an abort takes the handle away for a moment
-            pinned = self._handle is not None and self.sync_points.pinned and self._pid == _getpid()
-        if pinned:
-            self._close_pinned()
-        elif not self._close_handle():
-            self._not_closed = f"a thread of it was inside a verb for more than {_LONGEST:g} s"
+            is_open = self._handle is not None and self._pid == _getpid()
+        if is_open:
+            self._close_in_gate()
 
-    def _close_pinned(self) -> None:
-        """Close inside the gate: the pin ends with the handle, so nobody may write until the parent has it again."""
+    def _close_in_gate(self) -> None:
+        """Close inside the gate, which the parent keeps until it has opened again.
+
+        The pin ends with the handle, so nobody may write meanwhile; and a parent that had to wait for a writer that is
+        stopped could not go on reading.
+        """
         end = time.monotonic() + _LONGEST
         while True:
             try:
@@ -75,7 +78,8 @@ class ForkingHandle(Handle):
                 self._handle = handle
                 return False
         try:
-            self.sync_points.finish(handle, self.sync_points.begin(handle))
+            if self.sync_points.pinned:
+                self.sync_points.finish(handle, self.sync_points.begin(handle))
         except (CoatcheckError, lmdb.Error, OSError):
             if self.has_its_files():
                 self._handle = handle
@@ -105,6 +109,7 @@ class ForkingHandle(Handle):
         """The other threads do not exist here, so neither do their locks."""
         self._reset_locks()
         self._inside = []
+        self._lost = self._lost or self._not_closed
         self.local = threading.local()
         if self._keeps_gates or self._handle is not None:
             # Only these copies of the descriptors: the locks are the parent's.

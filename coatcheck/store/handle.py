@@ -70,7 +70,8 @@ class Handle:
         self._handle: lmdb.Environment | None = None
         self._pid = 0
         self._keeps_gates = False
-        self._not_closed = ""
+        self._not_closed = ""  # why the last fork left it open
+        self._lost = ""  # in a child for which it was left open: why
         self._identity: tuple[int, int] | None = None
         # Which threads are inside a transaction. A list, because append and remove are atomic: an entering thread
         # appends first and then looks at the handle, a forking one takes the handle away first and then waits for
@@ -121,10 +122,10 @@ class Handle:
     def open(self) -> None:
         """Open, if it is not. Raises ConfigurationError and StoreUnavailable."""
         with self._opening, self._pausing:
-            if self._handle is not None:
-                if self._pid == _getpid():
+            if self._lost or self._handle is not None:
+                if not self._lost and self._pid == _getpid():
                     return
-                why = self._not_closed or (
+                why = self._lost or (
                     "Python was not told of the fork: start workers before the first use (uwsgi: lazy-apps = true)"
                 )
                 msg = (
@@ -132,7 +133,6 @@ class Handle:
                     f"allow, and has to be started again; {why}"
                 )
                 raise StoreUnavailable(msg)
-            self._not_closed = ""
             try:
                 files.prepare_directory(self.home)
                 files.require_room_to_begin(self.home)
@@ -340,13 +340,14 @@ class Handle:
 
     def close_if_unused(self) -> None:
         """Close after the last verb of a store that was given back meanwhile; if it cannot be, upkeep goes on."""
-        if not self.users:
-            try:
-                closed = self.close(_CLOSE_TIMEOUT)
-            except StoreUnavailable:
-                closed = False
-            if not closed:
-                self.on_left_open()
+        if self.users or _get_ident() in self._inside:  # then whoever leaves last comes by here
+            return
+        try:
+            closed = self.close(_CLOSE_TIMEOUT)
+        except StoreUnavailable:
+            closed = False
+        if not closed:
+            self.on_left_open()
 
     def _close_gates(self) -> None:
         self._gate.close()

@@ -25,8 +25,8 @@ def needs_recovery(home: Path) -> bool:
     if synced is None or synced.boot == boot_id() or not (home / files.DATA).exists():
         return False
     metas = MetaPages.read(home, synced.metas.size)
-    # A file that is older than the sync point is not what became of it: it was put there since, from a backup.
-    return metas != synced.metas and not 0 <= metas.transaction < synced.transaction
+    # A file that is not younger than the sync point is not what became of it: it was put there, from a backup.
+    return metas != synced.metas and not 0 <= metas.transaction <= synced.transaction
 
 
 def recover(home: Path) -> bool:

@@ -6,17 +6,20 @@ import ctypes
 import itertools
 import json
 import os
+import random
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from coatcheck.changes import Increment, Set
+from coatcheck.clock import SystemClock
 from coatcheck.errors import StoreUnavailable
 from coatcheck.store.lmdb import LmdbStore
 from coatcheck.store.tables import Transaction
 from coatcheck.store.transactions import Write
-from tests.faults.jobs import open_store, say
+from tests.faults.jobs import heard, open_store, say
 
 
 def _sessions(store: LmdbStore, count: int) -> dict[str, str]:
@@ -236,7 +239,7 @@ def fork_beside_a_writer(home: str, ending: str, durability: str) -> None:
     def begin_and_wait_for_the_fork(timeout: float) -> Transaction:
         transaction = begin(timeout)
         inside.set()
-        while not environment.forks or (environment._handle is not None and durability == "commit"):
+        while not environment.forks:
             os.sched_yield()
         return transaction
 
@@ -264,6 +267,81 @@ def fork_beside_a_writer(home: str, ending: str, durability: str) -> None:
     say(json.dumps({"child": status, "problems": problems, "parent": _wrong(store, sessions)}))
 
 
+def fork_once(home: str, token: str) -> None:
+    """Fork when told to; say what the child says of its load, and what a thread that loads all the time met."""
+    store = open_store(home)
+    store.save(token, [Set("pinned", 1)])
+    with _threads(1, lambda *_: None if store.load(token) else "gone") as threads:
+        say("ready")
+        heard()
+        pid = os.fork()
+        if not pid:
+            try:
+                say("loaded" if store.load(token) else "gone")
+            except StoreUnavailable as error:
+                say(str(error))
+            os._exit(0)
+        os.waitpid(pid, 0)
+    say(json.dumps(threads.problems))
+    heard()
+    store.save(token, [Set("after", 1)])
+    say("saved")
+
+
+def fork_in_a_signal_handler(home: str, count: str) -> None:
+    """A signal handler forks wherever the signal comes; its child loads. Every confirmed write counts once."""
+    store = open_store(home, background=False)
+    token, _ = store.create({"n": 0})
+    statuses: list[int] = []
+
+    def fork(*_: object) -> None:
+        pid = os.fork()
+        if not pid:
+            try:
+                status = 0 if store.load(token) else 1
+            except StoreUnavailable as error:
+                status = 2 if "signal handler" in str(error) else 3
+            except BaseException:  # noqa: BLE001 - it must not go on as the parent
+                status = 4
+            os._exit(status)
+        statuses.append(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+
+    signal.signal(signal.SIGALRM, fork)
+    confirmed = 0
+    dice = random.Random(1)
+    while len(statuses) < int(count):
+        signal.setitimer(signal.ITIMER_REAL, dice.uniform(1e-5, 5e-4))
+        for _ in range(20):
+            store.save(token, [Increment("n")])
+            confirmed += 1
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        if dice.random() < 0.2:
+            store.close()
+    record = store.load(token)
+    say(json.dumps({"odd": sorted(set(statuses) - {0, 2}), "lost": confirmed - (record.data["n"] if record else 0)}))
+
+
+def fork_inside_and_be_killed(home: str) -> None:
+    """A signal handler forks inside of a transaction; the parent is killed there, its child lives on."""
+    store = open_store(home, background=False)
+    token, _ = store.create({"n": 0})
+
+    def fork(*_: object) -> None:
+        if os.fork():
+            os.kill(os.getpid(), signal.SIGKILL)
+        say(str(os.getpid()))
+        heard()
+        os._exit(0)
+
+    def now() -> int:
+        signal.raise_signal(signal.SIGUSR1)
+        return SystemClock().now()
+
+    signal.signal(signal.SIGUSR1, fork)
+    store._now = now  # asked inside of the transaction
+    store.save(token, [Increment("n")])
+
+
 JOBS: dict[str, Callable[..., None]] = {
     each.__name__: each
     for each in (
@@ -275,6 +353,9 @@ JOBS: dict[str, Callable[..., None]] = {
         fork_in_c,
         fork_beside_subprocesses,
         fork_beside_a_writer,
+        fork_once,
+        fork_in_a_signal_handler,
+        fork_inside_and_be_killed,
     )
 }
 

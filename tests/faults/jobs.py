@@ -202,6 +202,29 @@ def hold_read(home: str, token: str) -> None:
     store.close()
 
 
+def pin_and_die_inside(home: str) -> None:
+    """Pin a sync point, and be killed inside of a write transaction when told to."""
+    store = open_store(home, background=False)
+    store.create({"pad": "x" * 3000})
+    store.sync()
+    say("pinned")
+    heard()
+    with store._write():
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def sync_when_told(home: str, token: str) -> None:
+    """Save and sync each time the test asks, having the duty."""
+    store = open_store(home, background=False)
+    store.upkeep.acquire()
+    store.load(token)
+    say("open")
+    while heard():
+        store.save(token, [Increment("n")])
+        store.sync()
+        say("synced")
+
+
 class _TimeLimit(Exception):
     """What the signal handler raises."""
 
@@ -256,6 +279,8 @@ JOBS: dict[str, Callable[..., None]] = {
         hold_duty,
         hold_read,
         interrupted,
+        pin_and_die_inside,
+        sync_when_told,
         read_on,
     )
 }

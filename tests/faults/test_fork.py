@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from coatcheck.changes import Increment
+from coatcheck.errors import StoreUnavailable
 from coatcheck.settings import Settings
 from coatcheck.store.lmdb import LmdbStore
 from tests.support.processes import Job
@@ -118,4 +120,69 @@ def test_every_way_of_multiprocessing(home: Path, method: str) -> None:
     assert record is not None
     assert record.data == {"total": 8}
     assert store.check().problems == ()
+    store.close()
+
+
+def test_a_fork_beside_a_stopped_writer(home: Path) -> None:
+    """Another process stands still inside: the fork waits a second, loads go on, and the child is told the truth."""
+    store = LmdbStore(Settings(home=home), background=False)
+    token, _ = store.create({})
+    store.close()
+    with (
+        Job("fork_once", home, token, module="tests.faults.fork_jobs") as job,
+        Job("pause_inside", home, token, "key") as writer,
+    ):
+        job.expect("ready")
+        writer.expect("ready")
+        writer.say("save")
+        writer.expect("inside")
+        job.say("fork")
+
+        told = job.line()
+        assert json.loads(job.line()) == []
+        writer.say("go on")
+        writer.expect("saved")
+        job.say("save")
+        job.expect("saved")
+
+    assert "has to be started again" in told
+    assert str(writer.pid) in told
+
+
+def test_signal_handlers_may_fork(home: Path) -> None:
+    """Wherever the signal comes: no write is lost or counted twice, and a child can load or is told why not."""
+    assert run("fork_in_a_signal_handler", home, 300) == {"odd": [], "lost": 0}
+
+
+def test_a_child_of_a_killed_writer_keeps_nobody_out(home: Path) -> None:
+    """A child made inside of a transaction has a copy of the gate's descriptor, which does not keep the gate shut."""
+    store = LmdbStore(Settings(home=home), background=False)
+    token, _ = store.create({})
+    with Job("fork_inside_and_be_killed", home, module="tests.faults.fork_jobs") as job:
+        job.line()
+
+        store.save(token, [Increment("n")])
+
+        job.say("end")
+    store.close()
+
+
+def test_a_fork_whose_parent_cannot_open_again(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error after one fork, such as no descriptor left, does not make the next one hang, nor the next verb fail."""
+    store = LmdbStore(Settings(home=home), background=False)
+    token, _ = store.create({})
+
+    def fail(*_: object) -> None:
+        msg = "no descriptor left"
+        raise StoreUnavailable(msg)
+
+    for _ in range(2):
+        with monkeypatch.context() as patched:
+            patched.setattr(store.environment, "_open_inside", fail)
+            pid = os.fork()
+            if not pid:
+                os._exit(0)
+            os.waitpid(pid, 0)
+
+    assert store.load(token) is not None
     store.close()

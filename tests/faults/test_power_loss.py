@@ -169,3 +169,20 @@ def test_a_file_that_is_damaged_all_the_same_is_left_as_found(machine: Machine, 
         LmdbStore(Settings(home=target), background=False).stats()
 
     assert (target / "data.mdb").read_bytes() == image
+
+
+def test_a_backup_in_the_place_of_the_file(machine: Machine, tmp_path: Path) -> None:
+    """After a restart an older file counts as what was put there, and not as what became of the sync point."""
+    machine.store.backup(tmp_path / "backup")
+    tokens = list(machine.tokens)
+    expected = machine.state(machine.store, tokens)
+    machine.write(100)
+    machine.store.sync()
+    machine.store.close()
+    boot_again(machine.home)
+    shutil.copy(tmp_path / "backup" / "data.mdb", machine.home / "data.mdb")
+
+    found = LmdbStore(Settings(home=machine.home), background=False)
+
+    assert machine.state(found, tokens) == expected
+    found.close()

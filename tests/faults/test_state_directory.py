@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
+from coatcheck.errors import ConfigurationError, StoreUnavailable
+from coatcheck.settings import Settings
+from coatcheck.store.gate import holders
+from coatcheck.store.lmdb import LmdbStore
 from tests.support.opening import open_it, refusal
 from tests.support.processes import ROOT
 
@@ -154,3 +160,64 @@ def test_no_file_is_followed_through_a_link(tmp_path: Path, home: Path, name: st
 
     assert str(home / name) in text
     assert target.read_bytes() == b""
+
+
+def test_files_that_are_removed_while_open(home: Path) -> None:
+    """Whoever has the store open is told, instead of writing to files without a name; then there is a new store."""
+    store = LmdbStore(Settings(home=home), background=False)
+    store.create({"a": 1})
+    shutil.rmtree(home)
+
+    with pytest.raises(StoreUnavailable, match="removed or replaced"):
+        store.sync()
+
+    token, _ = store.create({"b": 1})
+    assert store.load(token) is not None
+    assert (home / "data.mdb").exists()
+    store.close()
+
+
+@pytest.mark.parametrize("name", ["data.mdb", "synced", "opener", "writer", "gate"])
+def test_a_pipe_in_the_place_of_a_file(filled: Path, name: str) -> None:
+    """Nobody waits for what will never come: the file is named."""
+    (filled / name).unlink()
+    os.mkfifo(filled / name)
+
+    with pytest.raises(ConfigurationError, match=rf"{name} is no regular file"):
+        LmdbStore(Settings(home=filled)).stats()
+
+
+def test_garbage_in_the_place_of_the_opener(filled: Path) -> None:
+    """Nobody has the store open, so what the file says of whoever has does not matter."""
+    (filled / "opener").write_bytes(b"\xff\xfe")
+
+    store = LmdbStore(Settings(home=filled))
+
+    assert store.stats().sessions == 50
+    store.close()
+
+
+def test_a_relative_home_stays_where_it_was(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A daemon that changes its working directory keeps its store."""
+    monkeypatch.chdir(tmp_path)
+    store = LmdbStore(Settings.load(home.name))
+    token, _ = store.create({})
+    store.close()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+
+    assert store.load(token) is not None
+
+    store.close()
+
+
+def test_preparing_leaves_nothing(home: Path) -> None:
+    """A process that prepares a store for others does not look after it: no thread, nothing open."""
+    before = threading.active_count()
+
+    LmdbStore(Settings(home=home)).prepare()
+
+    assert threading.active_count() == before
+    assert holders(home / "gate") == []
+    with (home / "gate").open() as gate:
+        fcntl.flock(gate, fcntl.LOCK_EX | fcntl.LOCK_NB)  # nobody has it, this process neither

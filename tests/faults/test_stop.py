@@ -167,3 +167,17 @@ def test_a_process_that_starts_now_is_told_too(home: Path, stopped: Job) -> None
 
     assert kind == "StoreUnavailable"
     assert str(stopped.pid) in text
+
+
+def test_closing_waits_for_no_stopped_writer(home: Path, waiting: LmdbStore) -> None:
+    """A program ends while another one stands still inside: it is not held up for long, and gets no error."""
+    token, _ = waiting.create({})
+    with Job("pause_inside", home, token, "key") as job:
+        job.expect("ready")
+        job.say("save")
+        job.expect("inside")
+
+        waiting.close()
+
+        job.say("go on")
+        job.expect("saved")
