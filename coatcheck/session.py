@@ -202,18 +202,17 @@ class Session(SessionLife):
         """Take all flashes, at once: each is taken by one request. :meth:`abandon` gives them back."""
         self._reads()
         pending = self._pending
-        waiting: list[FlashMessage] = []
-        if pending is not None:
-            waiting, pending.flashes = pending.flashes, []
-        if self._record is None or self._token is None or (pending is not None and pending.flashes_replaced):
-            return waiting
         taken: list[FlashMessage] = []
-        with suppress(SessionMissing):  # the commit will say so
-            take_id, taken = self._client.store.take_flashes(self._token)
-            if taken:
-                self._takes.append(take_id)
-        self._taken = True
-        return taken + waiting
+        if not (self._record is None or self._token is None or (pending is not None and pending.flashes_replaced)):
+            with suppress(SessionMissing):  # the commit will say so
+                take_id, taken = self._client.store.take_flashes(self._token)
+                if taken:
+                    self._takes.append(take_id)
+            self._taken = True
+        if pending is not None:
+            # Only now: where the store could not be asked, those of this request still wait, for another try.
+            taken, pending.flashes = taken + pending.flashes, []
+        return taken
 
     # For asyncio ---------------------------------------------------------------------------------------------
 

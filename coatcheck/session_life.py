@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from coatcheck.changes import AnyChange, Set
 from coatcheck.codec import is_mutable
 from coatcheck.errors import CoatcheckError, SessionMissing, StoreUnavailable
+from coatcheck.store.gate import GateBusy
 from coatcheck.tracked import READY, TrackedDict, plain
 from coatcheck.tracking import Login, Pending, changed_in_place
 
@@ -335,16 +336,24 @@ class SessionLife(TrackedDict):
 
     def give_back(self) -> None:
         """Put back the flashes that were taken, as they were not shown. Best effort: the store may be away."""
-        takes, self._takes = self._takes, []
         pending = self._pending
         ending = None if pending is None else pending.logged_out
         token = ending[0] if ending is not None else self._token
-        if token is None:
-            return
-        for take_id in takes:
-            with suppress(SessionMissing, StoreUnavailable):
-                self._client.store.restore_flashes(token, take_id)
-        self._taken = False
+        takes = self._takes
+        while takes:
+            if token is not None:
+                self._restore(token, takes[0])
+            del takes[0]
+        if token is not None:
+            self._taken = False
+
+    def _restore(self, token: str, take_id: str) -> None:
+        try:
+            self._client.store.restore_flashes(token, take_id)
+        except GateBusy:
+            raise  # not given up: a twin for asyncio comes again in a thread that waits
+        except (SessionMissing, StoreUnavailable):
+            pass
 
     # For integrations ------------------------------------------------------------------------------------------
 

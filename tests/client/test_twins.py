@@ -165,6 +165,47 @@ def test_a_commit_that_has_to_wait_is_applied_once(home: Path) -> None:
     asyncio.run(run())
 
 
+async def behind_a_writer(home: Path, twin: Awaitable[Any]) -> Any:
+    """What a twin answers that had to wait for its turn."""
+    with writer_at_work(home):
+        waiting = asyncio.ensure_future(twin)
+        await asyncio.sleep(0)
+        assert not waiting.done()
+    return await asyncio.wait_for(waiting, 10)
+
+
+@pytest.mark.parametrize("undo", ["aabandon", "areload"])
+def test_flashes_that_have_to_wait_are_given_back(home: Path, undo: str) -> None:
+    """What a failed request took comes back although another writer was at work just then."""
+
+    async def run() -> None:
+        async with connect(home) as client:
+            token, _ = await client.acreate({}, flashes=[FlashMessage.info("one")])
+            session = await client.aopen(token)
+            assert len(await session.atake_flashes()) == 1
+            await behind_a_writer(home, getattr(session, undo)())
+            assert [flash.message for flash in client.open(token).flashes()] == ["one"]
+            assert [flash.message for flash in session.flashes()] == ["one"]
+
+    asyncio.run(run())
+
+
+def test_a_take_that_has_to_wait_loses_nothing(home: Path) -> None:
+    """It is tried on the loop, then repeated in a thread: the request's own flashes are in the answer too."""
+
+    async def run() -> None:
+        async with connect(home) as client:
+            token, _ = await client.acreate({}, flashes=[FlashMessage.info("stored")])
+            session = await client.aopen(token)
+            session.flash("own")
+            taken = await behind_a_writer(home, session.atake_flashes())
+            assert [flash.message for flash in taken] == ["stored", "own"]
+            await session.acommit()
+            assert client.open(token).flashes() == []
+
+    asyncio.run(run())
+
+
 def test_where_the_twins_run(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Quick verbs on the loop, long ones in a thread; the first one, which opens the store, in a thread too."""
 

@@ -65,6 +65,21 @@ def test_an_abandoned_logout_has_not_happened(client: SessionClient, token: str)
     assert texts(client.open(token).flashes()) == ["one"]
 
 
+def test_a_take_that_failed_can_be_repeated(client: SessionClient, spy: Spy, token: str) -> None:
+    """Nothing is lost with it: neither what is stored, nor what the request itself had flashed."""
+    client.add_flash(token, FlashMessage.info("stored"))
+    session = client.open(token)
+    session.flash("own")
+    spy.away = True
+    with pytest.raises(StoreUnavailable):
+        session.take_flashes()
+    spy.away = False
+    assert texts(session.flashes()) == ["stored", "own"]
+
+    assert texts(session.take_flashes()) == ["stored", "own"]
+    assert session.take_flashes() == []
+
+
 def test_taking_from_a_session_that_has_ended(client: SessionClient, store: LmdbStore, token: str) -> None:
     """There is nothing to take, and nothing to give back."""
     session = client.open(token)
