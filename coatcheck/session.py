@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from coatcheck.errors import SessionMissing, StoreUnavailable
+from coatcheck.errors import CoatcheckError, RequestTimeout, SessionMissing, StoreUnavailable
 from coatcheck.flashes import FlashMessage
 from coatcheck.session_life import FAILED, UNLOADED, SessionLife
 from coatcheck.tracking import Login, Pending
@@ -204,14 +204,31 @@ class Session(SessionLife):
         pending = self._pending
         taken: list[FlashMessage] = []
         if not (self._record is None or self._token is None or (pending is not None and pending.flashes_replaced)):
-            with suppress(SessionMissing):  # the commit will say so
-                take_id, taken = self._client.store.take_flashes(self._token)
-                if taken:
-                    self._takes.append(take_id)
-            self._taken = True
+            taken = self._take_stored(self._token)
         if pending is not None:
             # Only now: where the store could not be asked, those of this request still wait, for another try.
             taken, pending.flashes = taken + pending.flashes, []
+        return taken
+
+    def _take_stored(self, token: str) -> list[FlashMessage]:
+        # Under an id that is known here before the store is asked: where the answer is lost, this asks for it again, or
+        # gives back what nobody has seen.
+        asked_before = self._unanswered
+        self._unanswered = request_id = asked_before or os.urandom(16)
+        taken: list[FlashMessage] = []
+        try:
+            take_id, taken = self._client.store.take_flashes(token, request_id=request_id)
+        except RequestTimeout:
+            raise
+        except SessionMissing:
+            pass  # the commit will say so
+        except CoatcheckError:
+            self._unanswered = asked_before  # nothing was taken this time
+            raise
+        if taken:
+            self._takes.append(take_id)
+        self._unanswered = None
+        self._taken = True
         return taken
 
     # For asyncio ---------------------------------------------------------------------------------------------

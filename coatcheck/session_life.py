@@ -45,6 +45,7 @@ class SessionLife(TrackedDict):
         "_taken",
         "_takes",
         "_token",
+        "_unanswered",
         "ended",
         "peer",
     )
@@ -69,6 +70,7 @@ class SessionLife(TrackedDict):
         self._handed_out: set[str] = set()
         self._meta = meta
         self._takes: list[str] = []
+        self._unanswered: bytes | None = None
         self._taken = self._created = self._borrowed = self._sealed = self._looks_everywhere = False
         self.accessed = False
         self.peer = peer
@@ -340,6 +342,10 @@ class SessionLife(TrackedDict):
         ending = None if pending is None else pending.logged_out
         token = ending[0] if ending is not None else self._token
         takes = self._takes
+        if self._unanswered is not None:
+            # Carried out or not: its answer did not come, so nobody has seen what it took.
+            takes.append(self._unanswered.hex())
+            self._unanswered = None
         while takes:
             if token is not None:
                 self._restore(token, takes[0])

@@ -257,7 +257,10 @@ class SessionStore(Protocol):
         """Append to the mailbox. SessionMissing."""
 
     def take_flashes(self, token: str, *, request_id: bytes | None = None) -> tuple[str, list[FlashMessage]]:
-        """Take all flashes, each exactly once over all callers; an empty mailbox is no write. SessionMissing."""
+        """Take all flashes, each exactly once over all callers; an empty mailbox is no write. SessionMissing.
+
+        The take id is ``request_id.hex()`` where one is given, so that a take whose answer was lost can be restored.
+        """
 
     def restore_flashes(self, token: str, take_id: str) -> int:
         """Put back what that take took, in front, once and within 60 s; how many. SessionMissing."""

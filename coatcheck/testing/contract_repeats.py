@@ -112,6 +112,17 @@ class RepeatsContract(ContractBase):
         assert first[1] == flashes
         assert store.take_flashes(token, request_id=os.urandom(16))[1] == [FlashMessage.info("later")]
 
+    def test_a_take_without_an_answer_can_be_restored(self, store: SessionStore) -> None:
+        """Its take id is that of the request in hex, so whoever has asked knows it without the answer."""
+        flashes = [FlashMessage.info("one"), FlashMessage.info("two")]
+        token, _ = store.create({}, flashes=flashes)
+        request = os.urandom(16)
+
+        assert store.take_flashes(token, request_id=request)[0] == request.hex()
+
+        assert store.restore_flashes(token, request.hex()) == 2
+        assert store.take_flashes(token)[1] == flashes
+
     def test_a_repeated_rotate_finds_its_token(self, store: SessionStore) -> None:
         """The same rotation again, by the token that it has retired, gets the same new token."""
         token, record = store.create({"a": 1})

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from coatcheck import StoreUnavailable
+from coatcheck import RequestTimeout, StoreUnavailable
 from coatcheck.store.lmdb import LmdbStore
 
 WRITES = ("create", "save", "touch", "rotate", "login", "delete", "add_flash", "take_flashes", "restore_flashes")
 
 
 class Spy:
-    """A store that counts the verbs it passes on, and can be out of reach."""
+    """A store that counts the verbs it passes on, and can be out of reach, or answer too late."""
 
     def __init__(self, store: LmdbStore) -> None:
         self.store = store
         self.calls: Counter[str] = Counter()
-        self.away = False
+        self.away = self.late = False
 
     def __getattr__(self, name: str) -> Any:
         verb = getattr(self.store, name)
@@ -27,7 +27,11 @@ class Spy:
             if self.away:
                 msg = "the store is away"
                 raise StoreUnavailable(msg)
-            return verb(*arguments, **options)
+            answer = verb(*arguments, **options)
+            if self.late:
+                msg = "it was done, but nobody waits any more"
+                raise RequestTimeout(msg)
+            return answer
 
         return call
 

@@ -8,6 +8,7 @@ import pytest
 
 from coatcheck import (
     FlashMessage,
+    RequestTimeout,
     SessionTooLarge,
     StoreUnavailable,
 )
@@ -78,6 +79,56 @@ def test_a_take_that_failed_can_be_repeated(client: SessionClient, spy: Spy, tok
 
     assert texts(session.take_flashes()) == ["stored", "own"]
     assert session.take_flashes() == []
+
+
+@pytest.mark.parametrize("undo", ["abandon", "reload"])
+def test_a_take_that_was_answered_too_late_is_given_back(
+    client: SessionClient, spy: Spy, token: str, undo: str
+) -> None:
+    """It was carried out, but nobody has seen what it took."""
+    client.add_flash(token, FlashMessage.info("one"))
+    session = client.open(token)
+    session.load()
+    spy.late = True
+    with pytest.raises(RequestTimeout):
+        session.take_flashes()
+    spy.late = False
+    assert client.open(token).flashes() == []
+
+    getattr(session, undo)()
+
+    assert texts(client.open(token).flashes()) == ["one"]
+
+
+def test_a_take_that_was_answered_too_late_can_be_repeated(client: SessionClient, spy: Spy, token: str) -> None:
+    """The same take again: it answers with what it took, and is given back once."""
+    client.add_flash(token, FlashMessage.info("one"))
+    session = client.open(token)
+    session.flash("own")
+    spy.late = True
+    with pytest.raises(RequestTimeout):
+        session.take_flashes()
+    spy.late, spy.away = False, True
+    with pytest.raises(StoreUnavailable):
+        session.take_flashes()
+    spy.away = False
+
+    assert texts(session.take_flashes()) == ["one", "own"]
+    session.abandon()
+    assert texts(client.open(token).flashes()) == ["one"]
+
+
+def test_a_take_that_was_refused_has_nothing_to_give_back(client: SessionClient, spy: Spy, token: str) -> None:
+    """A request that fails for a store that is away does not wait for it once more."""
+    client.add_flash(token, FlashMessage.info("one"))
+    session = client.open(token)
+    session.load()
+    spy.away = True
+    with pytest.raises(StoreUnavailable):
+        session.take_flashes()
+    session.abandon()
+
+    assert spy.calls["restore_flashes"] == 0
 
 
 def test_taking_from_a_session_that_has_ended(client: SessionClient, store: LmdbStore, token: str) -> None:
