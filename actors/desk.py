@@ -25,8 +25,8 @@ class Later:
     queue: str
     """Work of one queue is done in order."""
 
-    work: Callable[[], Reply]
-    """What the thread does."""
+    work: Callable[[], Reply | None]
+    """What the thread does. None: the deadline passed before it had its turn, and nothing was done."""
 
 
 class Desk:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from coatcheck import messages as m
 from coatcheck.actors.desk import Handler, Later
 from coatcheck.errors import StoreUnavailable
-from coatcheck.store.gate import GateBusy
+from coatcheck.store.gate import Backoff, GateBusy
 from coatcheck.store.lmdb import LmdbStore
 
 if TYPE_CHECKING:
@@ -120,15 +120,19 @@ class Verbs:
     def _waiting(self, verb: Callable[[Any], m.Reply], request: Any, queue: str = WRITES) -> Later:
         since = time.monotonic()
 
-        def work() -> m.Reply:
+        def work() -> m.Reply | None:
             if not self.ready:
                 self.open()
             return verb(request) if queue == LONG else self._patiently(verb, request, since)
 
         return Later(queue, work)
 
-    def _patiently(self, verb: Callable[[Any], m.Reply], request: Any, since: float) -> m.Reply:
+    def _patiently(self, verb: Callable[[Any], m.Reply], request: Any, since: float) -> m.Reply | None:
         """Wait for a turn, but not again after having waited since then behind others who waited in vain."""
+        if request.deadline is not None:
+            left = request.deadline - time.monotonic()
+            if left < self._settings.gate_timeout:
+                return self._within(left, verb, request)
         refused = self._refused
         if refused is not None and since < refused[0] and time.monotonic() - since >= self._settings.gate_timeout:
             try:
@@ -141,6 +145,20 @@ class Verbs:
         except StoreUnavailable as error:
             self._refused = time.monotonic(), error
             raise
+
+    def _within(self, seconds: float, verb: Callable[[Any], m.Reply], request: Any) -> m.Reply | None:
+        """Wait for a turn for so long; None when it did not come.
+
+        Nobody hears the answer afterwards, so what were done then, such as taking flashes, would be lost to everybody.
+        """
+        backoff = Backoff(seconds)
+        with self.store.no_wait():
+            while True:
+                try:
+                    return verb(request)
+                except GateBusy:
+                    if not backoff.wait():
+                        return None
 
     def _store_for(self, anonymous: Lifetimes | None, signed_in: Lifetimes | None) -> LmdbStore:
         """The same store with the sender's defaults: they belong to clients, not to stores."""

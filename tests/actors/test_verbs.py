@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from coatcheck import Lifetimes, Set
+from coatcheck import FlashMessage, Lifetimes, Set
 from coatcheck.actors.desk import Desk, Later
 from coatcheck.actors.verbs import LONG, WRITES, Verbs
 from coatcheck.errors import StoreUnavailable
@@ -34,6 +35,7 @@ from coatcheck.messages import (
     SessionSaved,
     SessionsScanned,
     StoreCompacted,
+    TakeFlashes,
 )
 from coatcheck.settings import Settings
 from coatcheck.store.gate import WriterGate
@@ -111,6 +113,44 @@ def test_waiting_in_the_queue_is_waiting_too(desk: Desk, home: Path) -> None:
     late = desk.take(saves[0])
     assert isinstance(late, SessionSaved)
     gate.close()
+
+
+def test_a_turn_is_waited_for_until_the_deadline_only(home: Path) -> None:
+    """A take that got its turn when nobody waits any more would lose the flashes: it is not carried out."""
+    verbs = Verbs(Settings(home=home, gate_timeout=60.0))
+    verbs.open()
+    desk = Desk("SessionManager", verbs.handlers)
+    token = created(desk, flashes=(FlashMessage.info("x"),))
+    with another_writer(home):
+        begin = time.monotonic()
+        request = TakeFlashes(token=token, deadline=begin + 0.1)
+        waiting = desk.take(request)
+        assert isinstance(waiting, Later)
+        assert desk.answer(request, desk.resume(request, waiting)) is None
+        assert 0.1 <= time.monotonic() - begin < 30.0
+    assert desk.late == 1
+    assert verbs.store.take_flashes(token)[1] == [FlashMessage.info("x")]
+    verbs.close()
+
+
+def test_a_turn_that_comes_before_the_deadline_is_taken(home: Path) -> None:
+    """A deadline sooner than the timeout of the gate is no reason to give up at once."""
+    verbs = Verbs(Settings(home=home, gate_timeout=60.0))
+    verbs.open()
+    desk = Desk("SessionManager", verbs.handlers)
+    token = created(desk)
+    outcomes: list[Any] = []
+    with another_writer(home):
+        request = SaveSession(token=token, changes=[Set("a", 1)], confirm=True, deadline=time.monotonic() + 30)
+        waiting = desk.take(request)
+        assert isinstance(waiting, Later)
+        later = waiting
+        thread = threading.Thread(target=lambda: outcomes.append(desk.resume(request, later)))
+        thread.start()
+    thread.join()
+
+    assert isinstance(outcomes[0], SessionSaved)
+    verbs.close()
 
 
 def test_writes_keep_their_order(desk: Desk, verbs: Verbs) -> None:
