@@ -26,45 +26,47 @@ class FrameBuffer:
     """What has arrived of one frame. It takes the place of Thespian's buffer, which would unpickle when it is full."""
 
     def __init__(self, _serializer: object = None) -> None:
-        self._parts: list[bytes] = []
-        self._length = 0
+        # One buffer: as objects of their own, bytes that come one by one would take forty times their size.
+        self._received = bytearray()
         self._size: int | None = None
         self._extra = b""
 
     def addMore(self, received: bytes) -> None:  # noqa: N802 - Thespian's name
         """Add what has arrived. Raises FrameRefused for what cannot become a frame."""
         if self._size is None:
-            head, mark, rest = (b"".join(self._parts) + received).partition(b">")
+            head, mark, rest = (bytes(self._received) + received).partition(b">")
             if not mark:
                 if len(head) > _MAX_DIGITS:
                     msg = "no length where a frame begins"
                     raise FrameRefused(msg)
-                self._parts = [head]
+                self._received[:] = head
                 return
             if not (head.isdigit() and len(head) <= _MAX_DIGITS) or int(head) > MAX_FRAME:
                 msg = "no length, or too large a one, where a frame begins"
                 raise FrameRefused(msg)
             self._size = int(head)
-            self._parts = []
+            self._received.clear()
             received = rest
-        wanted = self._size - self._length
+        wanted = self._size - len(self._received)
         self._extra += received[wanted:]
-        received = received[:wanted]
-        if received:
-            self._parts.append(received)
-            self._length += len(received)
+        self._received += received[:wanted]
+
+    @property
+    def waiting(self) -> int:
+        """How many bytes are kept for what is still to come."""
+        return len(self._received) + len(self._extra)
 
     def is_empty(self) -> bool:
         """Whether nothing has arrived."""
-        return not self._parts and self._size is None
+        return not self._received and self._size is None
 
     def remainingAmount(self) -> int:  # noqa: N802
         """How many bytes to read next."""
-        return _FIRST_READ if self._size is None else self._size - self._length
+        return _FIRST_READ if self._size is None else self._size - len(self._received)
 
     def isDone(self) -> bool:  # noqa: N802
         """Whether the frame is whole."""
-        return self._size is not None and self._length >= self._size
+        return self._size is not None and len(self._received) >= self._size
 
     def removeExtra(self) -> None:  # noqa: N802
         """Forget what came behind the frame."""
@@ -72,7 +74,7 @@ class FrameBuffer:
 
     def completed(self) -> tuple[bytes, bytes] | None:
         """The sealed payload and what came behind it, or None."""
-        return (b"".join(self._parts), self._extra) if self.isDone() else None
+        return (bytes(self._received), self._extra) if self.isDone() else None
 
 
 class BadFrames:

@@ -25,6 +25,7 @@ from coatcheck.errors import ConfigurationError
 from coatcheck.system import prepared, process
 from coatcheck.system.frames import MAX_FRAME, FrameRefused, bad_frames, framed
 from coatcheck.system.payload import ACK, REFUSED, read, sender_of, write
+from coatcheck.system.room import in_the_way
 from coatcheck.system.seal import MAC_SIZE, Seal
 
 _prepared = prepared  # imported for what it does, before anything of Thespian
@@ -204,6 +205,32 @@ class SealedTransport(TCPTransport):
         return bool(self._nextTransmitStep(intent))
 
     # Receiving ----------------------------------------------------------------------------------------------------
+
+    def _acceptNewIncoming(self) -> None:  # noqa: N802
+        super()._acceptNewIncoming()
+        self._make_room()
+
+    def _handlePossibleIncoming(  # noqa: N802
+        self,
+        incomingSocket: Any,  # noqa: N803
+        fileno: int,
+        closed: bool = False,  # noqa: FBT001, FBT002
+        has_exclusive_flag: bool = False,  # noqa: FBT001, FBT002
+    ) -> Any:
+        unfinished = super()._handlePossibleIncoming(incomingSocket, fileno, closed, has_exclusive_flag)
+        # Without a descriptor it is Thespian's round of those that have expired, in which none may be taken away.
+        if unfinished is None or fileno < 0:
+            return unfinished
+        self._make_room(unfinished)
+        return unfinished if unfinished.socket else None
+
+    def _make_room(self, *heard: Any) -> None:
+        # Thespian takes out a connection that it reads, and puts it back at the end: they are in the order of being
+        # heard.
+        for each in in_the_way([*self._incomingSockets.values(), *heard]):
+            _dropped(_peer(each.socket), "too much is waiting that is not whole")
+            self._incomingSockets.pop(each.socket.fileno(), None)
+            each.close()
 
     def _handleReadableIncoming(self, inc: Any, has_exclusive_flag: bool = False) -> Any:  # noqa: FBT001, FBT002, N802
         sock, sender = inc.socket, inc.fromAddress
