@@ -11,7 +11,7 @@ import gc
 import logging
 import os
 from datetime import timedelta
-from typing import Any
+from typing import IO, Any
 
 from thespian.system import multiprocCommon, systemCommon, transport, utilis
 from thespian.system.transport import IPBase, TCPTransport, asyncTransportBase
@@ -40,15 +40,23 @@ class _NoSerializer:
     loads = dumps
 
 
+def _open_privately(path: str, mode: str) -> IO[str]:
+    """What Thespian's log opens its file with: by default that is readable for all. A rotated one keeps its mode."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    os.fchmod(descriptor, 0o600)  # it may be there already
+    return os.fdopen(descriptor, mode)
+
+
 def _install() -> None:
     tcp: Any = TCPTransport
     if any(isinstance(each, tcp.TCPTransport) for each in gc.get_objects()):
         raise _foreign()
     os.environ["THESPIAN_BASE_IPADDR"] = LOOPBACK
     # Thespian's own log lies in the directory for temporary files, readable for all, and quotes messages. Off, unless
-    # run_system.py has named a file in the state directory.
+    # run_system.py has named a file in the state directory; and there for the owner only, like all that is in it.
     size = int(os.environ.get("THESPLOG_FILE_MAXSIZE", "65536")) if os.environ.get("THESPLOG_FILE") else 0
     utilis.thesplog_control(logging.WARNING, False, size)
+    vars(utilis)["open"] = _open_privately
     tcp.serializer = _NoSerializer
     tcp.ReceiveBuffer = FrameBuffer
     # Every listener on loopback, those of clients too; THESPIAN_BASE_IPADDR alone changes only what is advertised.
