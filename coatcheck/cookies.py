@@ -121,6 +121,15 @@ def presented(header: str | None, name: str) -> list[str]:
 
     Several are possible, for one path or domain each. An invalid one must not hide a valid one, so try them all.
     """
+    return _presented(header, name)[:MOST_PRESENTED]
+
+
+def more_presented(header: str | None, name: str) -> bool:
+    """Whether there are more than :func:`presented` answers: then the valid one may be among those not looked at."""
+    return len(_presented(header, name)) > MOST_PRESENTED
+
+
+def _presented(header: str | None, name: str) -> list[str]:
     if not header:
         return []
     before, found, rest = header.partition(f"{name}=")
@@ -142,4 +151,4 @@ def presented(header: str | None, name: str) -> list[str]:
                 value = value[1:-1]
             if value:
                 values.append(value)
-    return values[:MOST_PRESENTED]
+    return values

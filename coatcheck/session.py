@@ -262,10 +262,13 @@ class Session(SessionLife):
         return f"<{type(self).__name__} {handle}, {dict.__len__(self)} keys>"
 
 
-def open_first(make: Callable[[str | None], _Made], tokens: Iterable[str]) -> _Made:
+def open_first(make: Callable[[str | None], _Made], tokens: Iterable[str], *, more: bool = False) -> _Made:
     """Of the sessions of several tokens the first that is live; else the first, which is new and empty.
 
     ``make`` opens the session of a token. An unavailable store leaves the first one for which it was.
+
+    ``more``: there are others that are not looked at. The live one may be among them, so where none of these is, the
+    browser's cookie is neither removed nor replaced.
     """
     first: _Made | None = None
     for token in tokens:
@@ -275,4 +278,8 @@ def open_first(make: Callable[[str | None], _Made], tokens: Iterable[str]) -> _M
             return session
         if first is None or (session._state == FAILED and first._state != FAILED):  # noqa: SLF001
             first = session
-    return make(None) if first is None else first
+    if first is None:
+        return make(None)
+    if more:
+        first._borrowed = True  # noqa: SLF001
+    return first

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from coatcheck import ConfigurationError
-from coatcheck.cookies import LONGEST, MOST_PRESENTED, CookieRules, default_name, presented
+from coatcheck.cookies import LONGEST, MOST_PRESENTED, CookieRules, default_name, more_presented, presented
 
 
 def test_the_default_cookie() -> None:
@@ -102,3 +102,13 @@ def test_a_cookie_of_a_subdomain_cannot_pass_for_a_host_cookie(header: str) -> N
 def test_a_flood_of_cookies_is_cut() -> None:
     """Each one costs a look into the store."""
     assert len(presented("; ".join(f"id={number}" for number in range(500)), "id")) == MOST_PRESENTED
+
+
+@pytest.mark.parametrize(
+    ("count", "more"), [(0, False), (1, False), (MOST_PRESENTED, False), (MOST_PRESENTED + 1, True)]
+)
+def test_what_was_cut_is_known(count: int, more: bool) -> None:
+    """Of too many cookies one may be valid that was not looked at; others do not count."""
+    header = "; ".join(["a=b"] * 20 + [f"id={number}" for number in range(count)])
+
+    assert more_presented(header, "id") is more

@@ -35,6 +35,8 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _log = logging.getLogger("coatcheck.flask")
 _not_yet_warned = threading.Lock()
 """Taken for good by the thread that warns."""
+_not_yet_warned_of_many = threading.Lock()
+"""Likewise."""
 
 
 class CoatcheckSessionInterface(SessionInterface):
@@ -119,9 +121,14 @@ class CoatcheckSessionInterface(SessionInterface):
 
     def open_session(self, app: Flask, request: Request) -> FlaskSession:
         """The session of the request; on the direct lane with its data, which counts as no use."""
-        tokens = cookies.presented(request.environ.get("HTTP_COOKIE"), self.get_cookie_name(app))
+        header, name = request.environ.get("HTTP_COOKIE"), self.get_cookie_name(app)
+        tokens = cookies.presented(header, name)
         if len(tokens) > 1:
-            return open_first(lambda token: self.session_class(self, app, request, token), tokens)
+            more = len(tokens) == cookies.MOST_PRESENTED and cookies.more_presented(header, name)
+            session = open_first(lambda token: self.session_class(self, app, request, token), tokens, more=more)
+            if more and not session.is_stored:
+                _warn_of_many(name)
+            return session
         session = self.session_class(self, app, request, tokens[0] if tokens else None)
         if self.client.direct:
             session.load()
@@ -206,6 +213,17 @@ def _warn_of_http() -> None:
         _log.warning(
             "a Secure session cookie was set over plain http: a browser will not send this cookie back over http: "
             "use https, ProxyFix behind a proxy, or COATCHECK_SECURE=False while developing"
+        )
+
+
+def _warn_of_many(name: str) -> None:
+    if _not_yet_warned_of_many.acquire(blocking=False):
+        _log.warning(
+            "a request brought more than %d cookies named %s, and the first %d have no session: its cookie is left "
+            "alone, and what it stored is dropped; find out what sets cookies of that name for other paths and domains",
+            cookies.MOST_PRESENTED,
+            name,
+            cookies.MOST_PRESENTED,
         )
 
 

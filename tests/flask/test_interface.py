@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 from flask import Flask, make_response
 from flask import session as flask_session
 from flask.testing import FlaskClient
 
+from coatcheck.flask import interface
 from coatcheck.store.lmdb import LmdbStore
 from coatcheck.testing import FakeClock
 from tests.flask.conftest import client_of, cookie_of, give
@@ -182,6 +185,33 @@ def test_the_first_cookie_with_a_session_wins(app: Flask, browser: FlaskClient) 
         answer = plain.get("/read", headers={"Cookie": header})
         assert answer.get_json()["data"] == {"a": "2"}
         assert "Set-Cookie" not in answer.headers
+
+
+def test_a_cookie_that_was_not_looked_at_is_left_alone(
+    app: Flask, browser: FlaskClient, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Eight bad cookies before the good one hide it, but no answer removes or replaces it; the log says so, once."""
+    monkeypatch.setattr(interface, "_not_yet_warned_of_many", threading.Lock())
+    browser.get("/put?a=1")
+    token = cookie_of(browser)
+    before = rows(app)
+    plain = app.test_client(use_cookies=False)
+    bad = [f"__Host-id=bad{number}" for number in range(8)]
+
+    for path in ("/read", "/put?b=2", "/login?name=ann", "/logout"):
+        answer = plain.get(path, headers={"Cookie": "; ".join([*bad, f"__Host-id={token}"])})
+        assert "Set-Cookie" not in answer.headers
+    assert rows(app) == before
+    assert browser.get("/read").get_json()["data"] == {"a": "1"}
+    (warning,) = [each.getMessage() for each in caplog.records if each.name == "coatcheck.flask"]
+    assert "more than 8 cookies named __Host-id" in warning
+    assert token not in warning
+
+    # All of them were looked at, or the good one was: as ever.
+    answer = plain.get("/read", headers={"Cookie": "; ".join(bad)})
+    assert answer.headers["Set-Cookie"].startswith("__Host-id=;")
+    answer = plain.get("/logout", headers={"Cookie": "; ".join([f"__Host-id={token}", *bad])})
+    assert answer.headers["Set-Cookie"].startswith("__Host-id=;")
 
 
 def test_a_slow_request_does_not_undo_a_logout(app: Flask, browser: FlaskClient) -> None:
