@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
@@ -22,10 +21,10 @@ from coatcheck.errors import StoreUnavailable
 from coatcheck.store import files
 from coatcheck.store.gate import Backoff, SharedGate, WriterGate, holders
 from coatcheck.store.lmdb_errors import translated
-from coatcheck.store.nesting import verb_below
 from coatcheck.store.opener import agree_on_namespace
 from coatcheck.store.policy import Policy, is_new
 from coatcheck.store.policy import read as read_policy
+from coatcheck.store.presence import OPEN_TIMEOUT, Presence
 from coatcheck.store.recovery import needs_recovery, recover
 from coatcheck.store.sync_points import SyncPoints
 from coatcheck.store.synced import SYNCED
@@ -35,11 +34,8 @@ if TYPE_CHECKING:
     from coatcheck.clock import Clock
 
 MAX_READERS: Final = 512
-_OPEN_TIMEOUT: Final = 10.0
-_ABORT_TIMEOUT: Final = 1.0
 _CLOSE_TIMEOUT: Final = 1.0
 LEAVE_TIMEOUT: Final = 30.0
-_SLICE: Final = 0.0001
 
 Founder = Callable[[Transaction, Tables], Policy]
 
@@ -51,11 +47,12 @@ def _nothing() -> None:
     pass
 
 
-class Handle:
+class Handle(Presence):
     """A state directory, open or not, and the gates around it."""
 
     def __init__(self, home: Path, founder: Founder, clock: Clock) -> None:
         """``founder`` settles the policy inside the first transaction; its errors are those of opening."""
+        super().__init__()
         self.home = home
         self.tables = Tables(*[None] * COUNT)
         self.policy = Policy()
@@ -64,20 +61,12 @@ class Handle:
         self.on_forked: Callable[[], None] = _nothing
         self.on_left_open: Callable[[], None] = _nothing
         self.users = 0
-        self.forks = 0
         self._founder = founder
-        self.local = threading.local()
-        self._handle: lmdb.Environment | None = None
         self._pid = 0
         self._keeps_gates = False
         self._not_closed = ""  # why the last fork left it open
         self._lost = ""  # in a child for which it was left open: why
         self._identity: tuple[int, int] | None = None
-        # Which threads are inside a transaction. A list, because append and remove are atomic: an entering thread
-        # appends first and then looks at the handle, a forking one takes the handle away first and then waits for
-        # the list to become empty; so one of the two always sees the other.
-        self._inside: list[int] = []
-        self._reset_locks()
 
     def moved(self, home: Path, founder: Founder, clock: Clock) -> None:
         """Use another path, founder and clock from now on; a handle on other files is given up."""
@@ -89,15 +78,6 @@ class Handle:
                 self._close_handle()
             if self._handle is None:
                 self.policy = Policy()
-
-    def _reset_locks(self) -> None:
-        self._opening = threading.RLock()
-        self._writing = threading.RLock()
-        self._transaction: Transaction | None = None
-        self._transaction_handle: lmdb.Environment | None = None
-        self._syncing = threading.Lock()
-        # Held while the handle is taken away for a while, or opened, or closed. A signal handler may fork meanwhile.
-        self._pausing = threading.RLock()
 
     def outside_transactions(self) -> lmdb.Environment:
         """The open handle, for what LMDB does by itself (copy, sync, info). Call ``leave`` afterwards."""
@@ -148,7 +128,7 @@ class Handle:
 
     def _enter_shared(self) -> SharedGate:
         """The gate, entered shared, of a store that needs no recovery, or has had it."""
-        backoff = Backoff(_OPEN_TIMEOUT)
+        backoff = Backoff(OPEN_TIMEOUT)
         while True:
             shared = SharedGate(self.home / files.GATE)
             try:
@@ -170,7 +150,7 @@ class Handle:
     def _open_handle(self, shared: SharedGate) -> None:
         gate = WriterGate(self.home / files.WRITER)
         try:
-            backoff = Backoff(_OPEN_TIMEOUT if not self.users else 2.0)
+            backoff = Backoff(OPEN_TIMEOUT if not self.users else 2.0)
             while not gate.enter():
                 if not backoff.wait():
                     raise gate.busy(backoff.timeout)
@@ -312,7 +292,7 @@ class Handle:
         )
         raise StoreUnavailable(msg)
 
-    def close(self, timeout: float = _OPEN_TIMEOUT) -> bool:
+    def close(self, timeout: float = OPEN_TIMEOUT) -> bool:
         """Close, after waiting for the transactions that run; whether it is closed now.
 
         While this process pins the sync point and others have the store open, it stays open: see ``sync_points``.
@@ -333,11 +313,6 @@ class Handle:
             self._close_gates()
             return True
 
-    def clean_up(self) -> None:
-        """Outside of any verb: give back what an interrupted one of this thread has left behind."""
-        if self._holds_something() and not verb_below():
-            self._reap()
-
     def close_if_unused(self) -> None:
         """Close after the last verb of a store that was given back meanwhile; if it cannot be, upkeep goes on."""
         if self.users or _get_ident() in self._inside:  # then whoever leaves last comes by here
@@ -352,70 +327,6 @@ class Handle:
     def _close_gates(self) -> None:
         self._gate.close()
         self._shared.close()
-
-    def _enter_gate(self, timeout: float) -> None:
-        """Keep writers out, of this process and, within ``timeout``, of all others. Raises StoreUnavailable."""
-        if not self._writing.acquire(timeout=_OPEN_TIMEOUT):
-            raise self._busy(_OPEN_TIMEOUT)
-        backoff = Backoff(timeout)
-        while not self._gate.enter():
-            if not backoff.wait():
-                self._writing.release()
-                raise self._busy(timeout)
-
-    def _holds_something(self) -> bool:
-        """Whether this thread is inside a transaction, or has left one behind."""
-        writing = self._writing
-        return writing._is_owned() or _get_ident() in self._inside  # type: ignore[attr-defined]  # noqa: SLF001
-
-    def _reap(self) -> None:
-        """Clean up behind an exception that a signal handler raised in the middle of a transaction of this thread.
-
-        It can come between any two steps, also in the ones that give back; a thread that enters a verb, and not
-        inside of another one, holds nothing, so what it holds has been left behind.
-        """
-        ident = _get_ident()
-        writing = self._writing
-        if writing._is_owned():  # type: ignore[attr-defined]  # noqa: SLF001 - an RLock knows, and only it does
-            transaction, self._transaction = self._transaction, None
-            with suppress(lmdb.Error):
-                if transaction is not None:
-                    self._abort(transaction)
-            self._gate.leave()
-            while writing._is_owned():  # type: ignore[attr-defined]  # noqa: SLF001
-                writing.release()
-        while ident in self._inside:
-            self._leave_inside(ident)
-
-    def _leave_inside(self, ident: int) -> None:
-        try:  # noqa: SIM105 - suppress() costs more than all the rest of giving back a read
-            self._inside.remove(ident)
-        except ValueError:
-            pass
-
-    def _abort(self, transaction: Transaction) -> None:
-        # py-lmdb waits, inside an abort, for a moment in which no other thread is in an operation. Busy readers leave
-        # no such moment, and we hold the gate; so keep them out for a while.
-        while not self._pausing.acquire(blocking=False):
-            if self._handle is None:
-                # A fork or a close keeps them out already, and waits until we have left too.
-                self._wait_for_others(_ABORT_TIMEOUT)
-                transaction.abort()
-                return
-            time.sleep(_SLICE)
-        try:
-            handle, self._handle = self._handle, None
-            try:
-                self._wait_for_others(_ABORT_TIMEOUT)
-                transaction.abort()
-            finally:
-                self._handle = handle
-        finally:
-            self._pausing.release()
-
-    def _leave_gate(self) -> None:
-        self._gate.leave()
-        self._writing.release()
 
     def _others(self) -> bool | None:
         """Whether other processes have the store open; None when the kernel does not tell."""
@@ -436,21 +347,6 @@ class Handle:
         if not keep_gates:
             self._close_gates()
         return True
-
-    def _wait_for_others(self, timeout: float) -> bool:
-        """Wait until no other thread is inside; the handle has been taken away, so none comes. False: too long."""
-        ident = _get_ident()
-        end = time.monotonic() + timeout
-        while any(each != ident for each in self._inside):
-            if time.monotonic() > end:
-                return False
-            time.sleep(_SLICE)
-        return True
-
-    def _busy(self, timeout: float) -> StoreUnavailable:
-        if self._handle is None:
-            return StoreUnavailable(f"no turn to write within {timeout:.1f} s: the store is being opened")
-        return self._gate.busy(timeout)
 
 
 def _identity_of(home: Path) -> tuple[int, int] | None:
