@@ -331,6 +331,11 @@ class SessionLife(TrackedDict):
         """The response has left: from now on a commit cannot bring the browser another token."""
         self._sealed = True
 
+    @property
+    def sealed(self) -> bool:
+        """Whether the response has left."""
+        return self._sealed
+
     def _refuse_when_sealed(self) -> None:
         if self._sealed:
             msg = "the response headers have left, so no new token can reach the browser: write, log in, rotate before"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,6 +26,8 @@ from coatcheck.store.files import check_home
 if TYPE_CHECKING:
     from flask import Flask
     from flask.typing import ResponseReturnValue
+
+_log = logging.getLogger("coatcheck.flask")
 
 RETRY_AFTER: Final = 5
 """Seconds after which a browser may ask again, in the answer to an outage of the store."""
@@ -104,9 +107,16 @@ def _request_failed(_: Flask, **__: Any) -> None:
 
 
 def _tear_down(error: BaseException | None) -> None:
-    """A request that something else than an Exception has ended, such as a worker's time limit."""
+    """A request that something else than an Exception has ended, such as a worker's time limit; or a stream."""
     if error is not None and not isinstance(error, Exception):
         _request_failed(flask.current_app)
+    session = current_session()
+    if session is not None and session.sealed and session.modified:
+        _log.warning(
+            "%s: what was written to the session while the response was streamed is lost: write before, or call "
+            "session.commit() in the stream",
+            flask.request.endpoint,
+        )
 
 
 # For all applications, whichever way they got their session interface.

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from coatcheck.codec import pack, unpack
+from coatcheck.codec_packers import pack_quickly
 
 if TYPE_CHECKING:
     from coatcheck.store.tables import Tables, Transaction
@@ -76,7 +77,9 @@ def note_all(transaction: Transaction, tables: Tables, rows: Iterable[Row], ring
         if found and cursor.key()[:1] == ring:
             number = _KEY.unpack(cursor.key())[1] + 1
     for row in rows:
-        transaction.put(_KEY.pack(ring, number), pack(list(row)), db=tables.audit)
+        # What the quick packer takes of a row can be loaded again as it is; it does not take lone surrogates.
+        packed = pack_quickly([*row]) or pack([*row])
+        transaction.put(_KEY.pack(ring, number), packed, db=tables.audit)
         if number >= ROOM[ring]:
             transaction.delete(_KEY.pack(ring, number - ROOM[ring]), db=tables.audit)
         number += 1

@@ -295,19 +295,12 @@ class Draft:
         """Remove the session, its body, and its entries by expiry and principal. Its tokens are the caller's."""
         self.transaction.delete(self.sid, db=self.tables.sessions)
         self.transaction.delete(EXPIRY.pack(self.filed, SESSION_DUE, self.sid), db=self.tables.expiry)
-        self.delete_parts()
-
-    def delete_parts(self) -> str | None:
-        """Remove the body and the entry by principal; the principal."""
         if self.flags & CHUNKED and not self.is_new:
             delete_chunks(self.transaction, self.tables, self.sid)
-        if not self._variable_length and self._variable is None:
-            return None
         variable = self.variable
         if variable.principal_hash:
             member = MEMBER.pack(self.created, self.sid)
             self.transaction.delete(variable.principal_hash, member, db=self.tables.principals)
-        return variable.principal
 
 
 def read_chunks(transaction: Transaction, tables: Tables, sid: bytes) -> list[bytes]:

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Final
 from coatcheck.store import audit, header, token_table
 from coatcheck.store.clock_guard import agrees
 from coatcheck.store.contract import CleanupReport
-from coatcheck.store.draft import Draft
-from coatcheck.store.tables import CURRENT, EXPIRY, SESSION_DUE, TOKEN_DUE, Tables, Transaction
+from coatcheck.store.draft import Draft, delete_chunks
+from coatcheck.store.header import CHUNKED
+from coatcheck.store.tables import CURRENT, EXPIRY, MEMBER, SESSION_DUE, TOKEN_DUE, Tables, Transaction
 from coatcheck.store.transactions import Write
 
 if TYPE_CHECKING:
@@ -111,22 +112,31 @@ class _Batch:
         row = transaction.get(sid, db=tables.sessions)
         if row is None:
             return
-        draft = Draft(transaction, tables, sid, header.current(row))
-        deadline = draft.deadline
+        row = header.current(row)
+        found = header.parse(row)
+        deadline = header.deadline(found.last_seen, found.started, found.idle, found.absolute)
         if self.now < deadline:
-            draft.filed = deadline
-            draft.store_header()
-            self.filed.append(EXPIRY.pack(deadline, SESSION_DUE, sid))
-            self.refiled += 1
+            self._refile(sid, row, deadline)
             return
         transaction.delete(sid, db=tables.sessions)
-        self.filed.append(EXPIRY.pack(self.kept, TOKEN_DUE, draft.token_hash))
+        self.filed.append(EXPIRY.pack(self.kept, TOKEN_DUE, found.token_hash))
         self.removed += 1
-        principal = draft.delete_parts()
-        if principal is None:
+        if found.flags & CHUNKED:
+            delete_chunks(transaction, tables, sid)
+        variable = header.parse_variable(row, found.variable_length)
+        if variable.principal_hash:
+            transaction.delete(variable.principal_hash, MEMBER.pack(found.created, sid), db=tables.principals)
+        if variable.principal is None:
             self.anonymous += 1
         else:
-            self.events.append((self.now, "expired", sid, principal, {}))
+            self.events.append((self.now, "expired", sid, variable.principal, {}))
+
+    def _refile(self, sid: bytes, row: bytes, deadline: int) -> None:
+        draft = Draft(self.transaction, self.tables, sid, row)
+        draft.filed = deadline
+        draft.store_header()
+        self.filed.append(EXPIRY.pack(deadline, SESSION_DUE, sid))
+        self.refiled += 1
 
     def _token(self, token_hash: bytes) -> None:
         transaction, tables = self.transaction, self.tables

@@ -130,7 +130,8 @@ def stream() -> Response:
     def pieces() -> Iterator[str]:
         yield "one "
         session["during"] = 2
-        session.commit()
+        if "forget" not in request.args:
+            session.commit()
         yield "two"
 
     return Response(stream_with_context(pieces()))

@@ -302,3 +302,16 @@ def test_flask_sees_a_real_dict_with_its_own_attributes(app: Flask, browser: Fla
     with app.test_request_context() as context:
         assert context.session.new
         assert not context.session.modified
+
+
+def test_changes_while_streaming_without_a_commit_are_told(
+    app: Flask, browser: FlaskClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Flask saves before it streams, so what is written then is lost: the log says so, and what to do."""
+    assert browser.get("/stream").text == "one two"
+    assert [each for each in caplog.messages if "streamed is lost" in each] == []
+
+    assert browser.get("/stream?forget").text == "one two"
+
+    (told,) = [each for each in caplog.messages if "streamed is lost" in each]
+    assert "session.commit() in the stream" in told
