@@ -23,7 +23,7 @@ _PIN: Final = 2
 _SIZE: Final = 3 * 8
 _SPINS: Final = 30
 _SHORTEST_PAUSE: Final = 0.00005
-_LONGEST_PAUSE: Final = 0.002
+_LONGEST_PAUSE: Final = 0.0005
 
 
 class GateBusy(StoreUnavailable):
