@@ -2,7 +2,7 @@
 
 Exit codes: 0 stopped as asked; 2 wrong arguments; 3 another process runs the system of this state directory; 4 the
 settings, the files or their permissions cannot work; 5 the actor system did not come up; 6 somebody has the store open,
-or it is full, so that it was not changed.
+or it is full, so that it was not changed; 7 no actor system runs here, or it does not serve sessions.
 """
 
 from __future__ import annotations
@@ -28,24 +28,27 @@ OTHER_RUNS: Final = 3
 MISCONFIGURED: Final = 4
 NOT_STARTED: Final = 5
 IN_USE: Final = 6
+NOT_SERVING: Final = 7
 
 
 def _parser(program: str) -> argparse.ArgumentParser:
-    """The arguments of ``serve`` and ``demo``."""
+    """The arguments of all commands."""
     parser = argparse.ArgumentParser(prog=program, description="Run coatcheck's actor system in the foreground.")
     commands = parser.add_argument_group("commands")
     commands.add_argument(
         "command",
         nargs="?",
-        choices=("serve", "demo", "change"),
+        choices=("serve", "demo", "change", "status"),
         default="serve",
         help="serve (default): run the actor system of a state directory; demo: the same, and a small shop on it; "
-        "change: give a store other limits while nobody has it open",
+        "change: give a store other limits while nobody has it open; status: ask the system that runs how it is",
     )
     commands.add_argument("assignments", nargs="*", metavar="NAME=VALUE", help=f"change: {', '.join(CHANGEABLE)}")
     parser.add_argument("--home", help="the state directory (default: COATCHECK_HOME; demo: demo-state)")
     parser.add_argument("--port", type=int, help="serve: of the actor system (default: any); demo: of the shop (8000)")
     parser.add_argument("--lane", choices=("direct", "actor"), help="demo: how the shop reaches its sessions (direct)")
+    parser.add_argument("--json", action="store_true", help="status: one JSON object instead of lines")
+    parser.add_argument("--timeout", type=float, help="status: seconds for all answers (3)")
     parser.add_argument("--log-format", choices=("text", "json"), default="text", help="how to log to stderr")
     parser.add_argument("--log-level", choices=("DEBUG", "INFO", "WARNING", "ERROR"), default="INFO")
     return parser
@@ -58,21 +61,32 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_intermixed_args(argv)
     if bool(arguments.assignments) is not (arguments.command == "change"):
         parser.error("NAME=VALUE goes with 'change', at least one")
+    if arguments.command != "status" and (arguments.json or arguments.timeout is not None):
+        parser.error("--json and --timeout go with 'status'; the log is JSON with --log-format json")
+    if arguments.timeout is not None and not arguments.timeout > 0:
+        parser.error("--timeout is a number of seconds above 0")
     try:
-        if arguments.command == "change":
-            return change(Settings.load(arguments.home), arguments.assignments)
-        if arguments.command == "demo":
-            from coatcheck.system.demo import demo
-
-            return demo(arguments.home or "demo-state", lane=arguments.lane or "direct", port=arguments.port or 8000)
-        settings = Settings.load(arguments.home, port=arguments.port)
-        return serve(settings, level=arguments.log_level, as_json=arguments.log_format == "json")
+        return _run(arguments)
     except SystemRuns as error:
         return _complain(error, OTHER_RUNS)
     except ConfigurationError as error:
         return _complain(error, MISCONFIGURED)
     except CoatcheckError as error:
         return _complain(error, NOT_STARTED if arguments.command != "change" else IN_USE)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    """The command of these arguments; its exit code."""
+    if arguments.command == "change":
+        return change(Settings.load(arguments.home), arguments.assignments)
+    if arguments.command == "status":
+        return status(Settings.load(arguments.home), timeout=arguments.timeout or 3.0, as_json=arguments.json)
+    if arguments.command == "demo":
+        from coatcheck.system.demo import demo
+
+        return demo(arguments.home or "demo-state", lane=arguments.lane or "direct", port=arguments.port or 8000)
+    settings = Settings.load(arguments.home, port=arguments.port)
+    return serve(settings, level=arguments.log_level, as_json=arguments.log_format == "json")
 
 
 def change(settings: Settings, assignments: Sequence[str]) -> int:
@@ -94,6 +108,17 @@ def change(settings: Settings, assignments: Sequence[str]) -> int:
     for name in CHANGEABLE:
         print(f"{name}={getattr(policy, name)}")  # noqa: T201 - the answer
     return 0
+
+
+def status(settings: Settings, *, timeout: float, as_json: bool) -> int:
+    """Show how the actor system of these settings is, and whether it serves sessions."""
+    from coatcheck.system.status import look
+
+    found = look(settings, timeout)
+    shown = found.as_json() if as_json else found.as_text()
+    if shown:
+        print(shown, flush=True)  # noqa: T201 - the answer
+    return 0 if found.problem is None else _complain(found.problem, NOT_SERVING)
 
 
 def serve(settings: Settings, *, level: str = "INFO", as_json: bool = False) -> int:
@@ -125,6 +150,6 @@ def _announce(home: Path, port: int) -> None:
     print("\n".join(lines), flush=True)  # noqa: T201 - for whoever started it
 
 
-def _complain(error: Exception, code: int) -> int:
+def _complain(error: object, code: int) -> int:
     print(f"coatcheck: {error}", file=sys.stderr, flush=True)  # noqa: T201
     return code
