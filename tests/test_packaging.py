@@ -19,7 +19,7 @@ import coatcheck
 
 ROOT = Path(__file__).resolve().parent.parent
 LINKED = ("actors", "messages")
-ROOMS = (".ci", "actors", "benchmarks", "coatcheck", "docs", "examples", "messages", "tests")
+ROOMS = (".ci", "actors", "benchmarks", "coatcheck", "deploy", "docs", "examples", "messages", "tests")
 
 # Module, the extra it belongs to, and what that extra installs for it.
 NEEDS_EXTRA = [("coatcheck.flask", "flask", "flask")]
