@@ -26,7 +26,6 @@ _TURN: Final = 0.2
 _LONGEST: Final = 30.0
 """Seconds after which a fork gives up on a reader of this process, a check perhaps."""
 
-_get_ident = threading.get_ident
 _getpid = os.getpid
 
 

@@ -88,7 +88,7 @@ class WriterGate:
         """Give back the descriptor; a held gate opens with it."""
         self._words.release()
         self._memory.close()
-        os.close(self._descriptor)
+        self._descriptor = _close_once(self._descriptor)
 
 
 class Backoff:
@@ -146,7 +146,7 @@ class SharedGate:
 
     def close(self) -> None:
         """Leave."""
-        os.close(self._descriptor)
+        self._descriptor = _close_once(self._descriptor)
 
     def _enter(self, kind: int, timeout: float) -> None:
         backoff = Backoff(timeout)
@@ -160,6 +160,13 @@ class SharedGate:
                 msg = f"{self._path.parent} is in use by process {pids}: stop it and try again"
                 raise StoreUnavailable(msg) from None
             return
+
+
+def _close_once(descriptor: int) -> int:
+    """Close it; what to remember instead. A child of a child closes again, when the number may be another file's."""
+    if descriptor >= 0:
+        os.close(descriptor)
+    return -1
 
 
 def holders(path: Path) -> list[int] | None:

@@ -99,7 +99,7 @@ class Presence:
         # no such moment, and we hold the gate; so keep them out for a while.
         while not self._pausing.acquire(blocking=False):
             if self._handle is None:
-                # A fork or a close keeps them out already, and waits until we have left too.
+                # A close keeps them out already, and waits until we have left too.
                 self._wait_for_others(_ABORT_TIMEOUT)
                 transaction.abort()
                 return

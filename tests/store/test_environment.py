@@ -12,6 +12,7 @@ import pytest
 from coatcheck.changes import Increment
 from coatcheck.errors import ConfigurationError
 from coatcheck.settings import Settings
+from coatcheck.store.gate import SharedGate, WriterGate
 from coatcheck.store.lmdb import LmdbStore
 from coatcheck.testing import together
 from tests.support.processes import await_that
@@ -192,3 +193,16 @@ def test_each_durability(tmp_path: Path) -> None:
         assert again.stats().durability == durability
         assert again.check().problems == ()
         again.close()
+
+
+@pytest.mark.parametrize("kind", [WriterGate, SharedGate])
+def test_a_gate_that_is_closed_twice_closes_nothing_else(tmp_path: Path, kind: type[WriterGate | SharedGate]) -> None:
+    """A child of a child gives up the same copies again; their numbers may be those of other files by then."""
+    gate = kind(tmp_path / "gate")
+    gate.close()
+    with (tmp_path / "other").open("w") as other:
+        gate.close()
+
+        other.write("still open")
+
+    assert (tmp_path / "other").read_text() == "still open"
