@@ -12,7 +12,6 @@ import logging.config
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -126,7 +125,6 @@ def serve(settings: Settings, *, level: str = "INFO", as_json: bool = False) -> 
     if sys.platform != "linux":
         msg = f"the actor system runs on Linux, not on {sys.platform}: use the direct lane here"
         raise ConfigurationError(msg)
-    settings = replace(settings, home=settings.home.absolute())
     descriptor = lock_system(settings.home)
     try:
         from coatcheck.system import logs

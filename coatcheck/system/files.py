@@ -61,7 +61,6 @@ class Whereabouts:
     @classmethod
     def read(cls, home: Path) -> Whereabouts:
         """Where the system of this state directory is. Raises StoreUnavailable when none runs, saying what to do."""
-        home = home.absolute()  # a path from here may be another one where the error is read
         advice = HOW_TO_START.format(home=home)
         try:
             values = json.loads((home / SYSTEM).read_text(encoding="ascii"))

@@ -27,8 +27,7 @@ def join_base(settings: Settings, timeout: float) -> tuple[JoinedBase, Whereabou
     while True:
         found = Whereabouts.read(settings.home)
         if not alive(found.pid):
-            home = settings.home.absolute()
-            msg = f"no actor system runs on {home} any more: {HOW_TO_START.format(home=home)}"
+            msg = f"no actor system runs on {settings.home} any more: {HOW_TO_START.format(home=settings.home)}"
             raise StoreUnavailable(msg)
         remaining = deadline - time.monotonic()
         try:
