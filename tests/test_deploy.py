@@ -225,7 +225,7 @@ def test_its_pythons_are_those_of_the_package() -> None:
 def test_the_page_says_what_can_be_typed() -> None:
     """Every command of ours on the page is one that the command line takes, and every variable is a setting."""
     text = PAGE.read_text(encoding="utf-8")
-    commands = re.findall(r"-m coatcheck\.system[^\n`#|]*", text)
+    commands = re.findall(r"-m coatcheck\.system[^\n`#|]*", text.replace("\\\n", ""))
 
     assert len(commands) >= 3
     for each in commands:

@@ -24,6 +24,9 @@ OPENER: Final = "opener"
 IGNORE: Final = ".gitignore"
 DEFAULT: Final = "coatcheck-state"
 
+HOW_TO_RESTORE: Final = "restore a backup: python -m coatcheck.system restore --home {home} DIRECTORY"
+"""What to do about a damaged store."""
+
 _NETWORK: Final = frozenset(
     "nfs nfs4 cifs smb smb2 smb3 smbfs 9p afs ceph lustre glusterfs fuse.sshfs fuse.glusterfs fuse.s3fs".split()
 )
@@ -188,7 +191,7 @@ def check_data_file(home: Path) -> None:
     Raises ConfigurationError naming the file and what to do.
     """
     path = home / DATA
-    advice = "restore a backup, or move the state directory away to start with an empty store"
+    advice = f"{HOW_TO_RESTORE.format(home=home)} (or move the directory away, to start with an empty store)"
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
         _require_regular(descriptor, path)

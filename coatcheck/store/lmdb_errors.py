@@ -12,6 +12,7 @@ from typing import Final
 import lmdb
 
 from coatcheck.errors import ConfigurationError, CorruptRecord, StoreFull, StoreUnavailable
+from coatcheck.store.files import HOW_TO_RESTORE
 
 
 class NoPages(StoreFull):
@@ -44,7 +45,9 @@ def translate(error: lmdb.Error, home: Path) -> Exception:
     if isinstance(error, lmdb.DiskError) or any(os.strerror(number) in text for number in _DISK):
         return NoPages(f"the disk below {home} takes no more ({text}): nothing was changed; make room")
     if isinstance(error, _DAMAGED):
-        return CorruptRecord(f"{home}/data.mdb is damaged ({text}): stop the service and restore a backup")
+        return CorruptRecord(
+            f"{home}/data.mdb is damaged ({text}): stop the service, and {HOW_TO_RESTORE.format(home=home)}"
+        )
     if isinstance(error, _FOREIGN):
         return ConfigurationError(f"{home}/data.mdb was not written by this version of coatcheck ({text})")
     for kind, remedy in _REMEDIES.items():

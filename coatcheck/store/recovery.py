@@ -11,7 +11,7 @@ from lmdb.verify import VerifyError, verify
 from coatcheck.errors import ConfigurationError
 from coatcheck.store import files
 from coatcheck.store.opener import boot_id
-from coatcheck.store.synced import SYNCED, MetaPages, read_synced
+from coatcheck.store.synced import MetaPages, read_synced
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,8 +46,8 @@ def recover(home: Path) -> bool:
         # Perhaps it is another file, put there by hand: leave it as it was found.
         metas.write(home)
         msg = (
-            f"{home / files.DATA} is damaged, also at its last sync point ({problems[0]}): put a backup in "
-            f"its place, and remove {home / SYNCED}"
+            f"{home / files.DATA} is damaged, also at its last sync point ({problems[0]}): "
+            f"{files.HOW_TO_RESTORE.format(home=home)}"
         )
         raise ConfigurationError(msg)
     # It tells of readers and of a writer that do not exist any more.

@@ -2,7 +2,8 @@
 
 Exit codes: 0 stopped as asked; 2 wrong arguments; 3 another process runs the system of this state directory; 4 the
 settings, the files or their permissions cannot work; 5 the actor system did not come up; 6 somebody has the store open,
-or it is full, so that it was not changed; 7 no actor system runs here, or it does not serve sessions.
+or it is full, so that it was not changed; 7 no actor system runs here, or it does not serve sessions; 8 a check found
+something.
 """
 
 from __future__ import annotations
@@ -13,14 +14,13 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import coatcheck
 from coatcheck.errors import CoatcheckError, ConfigurationError
 from coatcheck.settings import Settings
-from coatcheck.store.files import check_is_store
-from coatcheck.store.lmdb import LmdbStore
 from coatcheck.store.policy import CHANGEABLE
+from coatcheck.system import store_commands
 from coatcheck.system.files import SystemRuns, lock_system
 
 OTHER_RUNS: Final = 3
@@ -28,6 +28,9 @@ MISCONFIGURED: Final = 4
 NOT_STARTED: Final = 5
 IN_USE: Final = 6
 NOT_SERVING: Final = 7
+
+_ON_THE_STORE: Final = ("change", "check", "backup", "compact", "restore")
+_WITH_DIRECTORY: Final = {"backup": "a new directory to write to", "restore": "the directory of a backup"}
 
 
 def _parser(program: str) -> argparse.ArgumentParser:
@@ -37,12 +40,16 @@ def _parser(program: str) -> argparse.ArgumentParser:
     commands.add_argument(
         "command",
         nargs="?",
-        choices=("serve", "demo", "change", "status"),
+        choices=("serve", "demo", "status", *_ON_THE_STORE),
         default="serve",
         help="serve (default): run the actor system of a state directory; demo: the same, and a small shop on it; "
-        "change: give a store other limits while nobody has it open; status: ask the system that runs how it is",
+        "status: ask the system that runs how it is; check: compare all records with all indexes; backup DIR: copy the "
+        "store; and while nobody has it open restore DIR: put a backup in its place; compact: give free pages back; "
+        "change NAME=VALUE: give it other limits",
     )
-    commands.add_argument("assignments", nargs="*", metavar="NAME=VALUE", help=f"change: {', '.join(CHANGEABLE)}")
+    commands.add_argument(
+        "operands", nargs="*", metavar="OPERAND", help=f"backup, restore: DIR; change: {', '.join(CHANGEABLE)}"
+    )
     parser.add_argument("--home", help="the state directory (default: COATCHECK_HOME; demo: demo-state)")
     parser.add_argument("--port", type=int, help="serve: of the actor system (default: any); demo: of the shop (8000)")
     parser.add_argument("--lane", choices=("direct", "actor"), help="demo: how the shop reaches its sessions (direct)")
@@ -58,8 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     name = Path(sys.argv[0]).name
     parser = _parser("python -m coatcheck.system" if name == "__main__.py" else name)
     arguments = parser.parse_intermixed_args(argv)
-    if bool(arguments.assignments) is not (arguments.command == "change"):
-        parser.error("NAME=VALUE goes with 'change', at least one")
+    _check_operands(parser, arguments)
     if arguments.command != "status" and (arguments.json or arguments.timeout is not None):
         parser.error("--json and --timeout go with 'status'; the log is JSON with --log-format json")
     if arguments.timeout is not None and not arguments.timeout > 0:
@@ -71,13 +77,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ConfigurationError as error:
         return _complain(error, MISCONFIGURED)
     except CoatcheckError as error:
-        return _complain(error, NOT_STARTED if arguments.command != "change" else IN_USE)
+        return _complain(error, IN_USE if arguments.command in _ON_THE_STORE else NOT_STARTED)
+
+
+def _check_operands(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
+    command, operands = arguments.command, arguments.operands
+    if command == "change":
+        if not operands:
+            parser.error("change takes NAME=VALUE, at least one")
+    elif command in _WITH_DIRECTORY:
+        if len(operands) != 1:
+            parser.error(f"{command} takes {_WITH_DIRECTORY[command]}")
+    elif operands:
+        parser.error(f"{command} takes no {operands[0]!r}")
 
 
 def _run(arguments: argparse.Namespace) -> int:
     """The command of these arguments; its exit code."""
-    if arguments.command == "change":
-        return change(Settings.load(arguments.home), arguments.assignments)
+    if arguments.command in _ON_THE_STORE:
+        return _on_the_store(arguments)
     if arguments.command == "status":
         return status(Settings.load(arguments.home), timeout=arguments.timeout or 3.0, as_json=arguments.json)
     if arguments.command == "demo":
@@ -88,25 +106,15 @@ def _run(arguments: argparse.Namespace) -> int:
     return serve(settings, level=arguments.log_level, as_json=arguments.log_format == "json")
 
 
-def change(settings: Settings, assignments: Sequence[str]) -> int:
-    """Change store-wide limits of the store of these settings, and show what is in force now."""
-    changed: dict[str, Any] = {}
-    for each in assignments:
-        name, equals, value = each.partition("=")
-        if not equals:
-            msg = f"{each!r} is no NAME=VALUE, such as max_session_bytes=131072"
-            raise ConfigurationError(msg)
-        changed[name] = int(value) if value.isdecimal() else value
-    check_is_store(settings.home)
-    # Of the settings only those that say where and who: the others may be what the store is to be changed to.
-    store = LmdbStore(Settings(home=settings.home, secrets=settings.secrets), background=False)
-    try:
-        policy = store.change_policy(**changed)
-    finally:
-        store.close()
-    for name in CHANGEABLE:
-        print(f"{name}={getattr(policy, name)}")  # noqa: T201 - the answer
-    return 0
+def _on_the_store(arguments: argparse.Namespace) -> int:
+    settings = Settings.load(arguments.home)
+    if arguments.command == "change":
+        return store_commands.change(settings, arguments.operands)
+    if arguments.command == "backup":
+        return store_commands.backup(settings, arguments.operands[0])
+    if arguments.command == "restore":
+        return store_commands.restore_from(settings, arguments.operands[0])
+    return store_commands.check(settings) if arguments.command == "check" else store_commands.compact(settings)
 
 
 def status(settings: Settings, *, timeout: float, as_json: bool) -> int:

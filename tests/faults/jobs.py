@@ -20,6 +20,7 @@ from coatcheck.errors import CoatcheckError, SessionMissing
 from coatcheck.flashes import FlashMessage
 from coatcheck.settings import Settings
 from coatcheck.store.lmdb import LmdbStore
+from coatcheck.store.restore import restore
 
 
 def say(line: str) -> None:
@@ -265,6 +266,15 @@ def interrupted(home: str, token: str, count: str) -> None:
     say("forked" if os.waitpid(pid, 0)[1] == 0 else "failed")
 
 
+def restore_over_and_over(home: str, *backups: str) -> None:
+    """Restore one backup after the other until killed; say each that is in place."""
+    say("ready")
+    while True:
+        for number, backup in enumerate(backups):
+            restore(Settings.load(home, {}), backup)
+            say(str(number))
+
+
 JOBS: dict[str, Callable[..., None]] = {
     each.__name__: each
     for each in (
@@ -282,6 +292,7 @@ JOBS: dict[str, Callable[..., None]] = {
         pin_and_die_inside,
         sync_when_told,
         read_on,
+        restore_over_and_over,
     )
 }
 

@@ -1,0 +1,98 @@
+"""The commands about the store itself. They need no actor system, and run beside one where that can be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from coatcheck.errors import ConfigurationError
+from coatcheck.settings import Settings
+from coatcheck.store.files import check_is_store
+from coatcheck.store.lmdb import LmdbStore
+from coatcheck.store.policy import CHANGEABLE
+from coatcheck.store.restore import REPLACED, restore
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PROBLEMS: Final = 8
+"""The exit code of a check that found something."""
+
+_SHOWN: Final = 20
+
+
+def change(settings: Settings, assignments: Sequence[str]) -> int:
+    """Change store-wide limits of the store of these settings, and show what is in force now."""
+    changed: dict[str, Any] = {}
+    for each in assignments:
+        name, equals, value = each.partition("=")
+        if not equals:
+            msg = f"{each!r} is no NAME=VALUE, such as max_session_bytes=131072"
+            raise ConfigurationError(msg)
+        changed[name] = int(value) if value.isdecimal() else value
+    store = _store_of(settings)
+    try:
+        policy = store.change_policy(**changed)
+    finally:
+        store.close()
+    for name in CHANGEABLE:
+        _say(f"{name}={getattr(policy, name)}")
+    return 0
+
+
+def check(settings: Settings) -> int:
+    """Compare every record with every index, and show what does not fit; the exit code."""
+    store = _store_of(settings)
+    try:
+        report = store.check()
+    finally:
+        store.close()
+    _say(f"{report.sessions} sessions, {report.entries} index entries: {len(report.problems) or 'no'} problems")
+    for problem in report.problems[:_SHOWN]:
+        _say(f"  {problem.kind} at {problem.where}: expected {problem.detail}")
+    if len(report.problems) > _SHOWN:
+        _say(f"  and {len(report.problems) - _SHOWN} more")
+    return 0 if report.clean else PROBLEMS
+
+
+def backup(settings: Settings, target: str) -> int:
+    """Write a copy of the store into a new directory; beside whoever uses it."""
+    store = _store_of(settings)
+    try:
+        store.backup(target)
+    finally:
+        store.close()
+    _say(f"the store in {settings.home} is copied to {Path(target).absolute()}: guard it, it holds the secret")
+    return 0
+
+
+def compact(settings: Settings) -> int:
+    """Give the free pages of the store back to the disk, while nobody else has it open."""
+    store = _store_of(settings)
+    try:
+        before, after = store.compact()
+    finally:
+        store.close()
+    _say(f"{before} bytes before, {after} after")
+    return 0
+
+
+def restore_from(settings: Settings, source: str) -> int:
+    """Put a backup in the place of the store, while nobody has it open; the present one may be damaged or missing."""
+    done = restore(settings, source)
+    _say(f"{settings.home} has the {done.sessions} sessions of {Path(source).absolute()}")
+    if done.replaced is not None:
+        _say(f"the data file that was there is {done.replaced}: remove {REPLACED} when nobody wants it back")
+    if done.secret_taken:
+        _say(f"the secret of the backup was added to {settings.home / 'secret'}")
+    return 0
+
+
+def _store_of(settings: Settings) -> LmdbStore:
+    check_is_store(settings.home)
+    # Of the settings only those that say where and who: the others may be what the store is to be changed to.
+    return LmdbStore(Settings(home=settings.home, secrets=settings.secrets), background=False)
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)  # noqa: T201 - the answer
