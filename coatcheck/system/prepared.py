@@ -70,6 +70,8 @@ def _install() -> None:
     asyncTransportBase.MAX_PENDING_TRANSMITS = 4096
     transport.DEFAULT_MAX_TRANSMIT_PERIOD = timedelta(seconds=30)
     tcp.MAX_INCOMING_SOCKET_PERIOD = timedelta(seconds=30)
+    # A burst of connections beyond this waits a second for its next try, whoever is in it.
+    tcp.LISTEN_DEPTH = 4096
     # An actor that answers more than 4,480 times a second is put to sleep for a tenth of one.
     systemCommon.RATE_THROTTLE = 1_000_000
     _guard(tcp.TCPTransport)

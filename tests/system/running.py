@@ -123,6 +123,13 @@ class RunningSystem:
             raise
 
 
+def port_of(address: Any) -> int:
+    """The port of an actor address."""
+    from coatcheck.system.wire import text_of
+
+    return int(text_of(address).rsplit(":", 1)[1])
+
+
 def lines(text: str, part: str) -> Iterator[str]:
     """The lines that contain a part."""
     return (line for line in text.splitlines() if part in line)

@@ -9,14 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from coatcheck.messages import CreateSession, InspectActor, LoadSession, RequestFailed, SessionAbsent
 from coatcheck.system import join
 from coatcheck.system.frames import MAX_FRAME, FrameBuffer
 from coatcheck.system.room import MAX_STRANGERS, in_the_way
-from tests.system.running import RunningSystem
-from tests.system.test_wire import port_of
+from tests.system.running import RunningSystem, port_of
 
 MB = 1_000_000
 
@@ -67,14 +64,6 @@ def test_only_so_many_strangers_are_listened_to() -> None:
     known = [Connection(0, known=True) for _ in range(MAX_STRANGERS)]
 
     assert in_the_way([*known, *strangers]) == strangers[:2]
-
-
-@pytest.fixture
-def joined(running: RunningSystem) -> Any:
-    """The system and the manager's address."""
-    system, manager = join(running.home)
-    yield system, manager
-    system.shutdown()
 
 
 def memory(pid: int) -> int:
