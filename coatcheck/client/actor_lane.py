@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from coatcheck import messages as m
 from coatcheck.client.line import Line, ManagerLine
+from coatcheck.client.sender import Sender
 from coatcheck.errors import BadToken, StoreUnavailable
 from coatcheck.store.arguments import (
     check_changes,
@@ -55,7 +56,10 @@ class ActorStore:
     def __init__(self, settings: Settings, *, line: Line | None = None) -> None:
         """``line`` instead of the one to the system that runs on the settings' state directory."""
         self.settings = settings
-        self._line: Line = line or ManagerLine(settings, logging.getLogger("coatcheck.client"))
+        log = logging.getLogger("coatcheck.client")
+        self._line: Line = line or ManagerLine(settings, log)
+        self.sender = Sender(self._line, log)
+        """Where what is told waits to be sent; its ``counters`` say what became of it."""
         self._minter: Tokens | None = None
 
     # Sessions --------------------------------------------------------------------------------------------------
@@ -142,6 +146,22 @@ class ActorStore:
         """Store that the session is in use; see the contract."""
         request = m.TouchSession(token=self._genuine(token), deadline=self._deadline(), confirm=True)
         return self._ask(request, m.SessionTouched).record
+
+    def touch_later(self, token: str) -> None:
+        """The same without waiting for it: whoever it was for has had his answer."""
+        self.tell(m.TouchSession(token=self._genuine(token)))
+
+    def tell(self, request: m.QuietRequest) -> bool:
+        """Have a request carried out without waiting for it: it goes to the sender of this process, in order.
+
+        Returns at once, also where no system runs; then it is tried for 30 seconds, or until the request's own
+        ``deadline``. False when 1,000 are waiting already, and this one was dropped. Raises TypeError for a request
+        that cannot be told, because there is an answer to it.
+        """
+        if not isinstance(request, m.QuietRequest):
+            msg = f"{type(request).__name__} is not told but asked: use the verb of its name"
+            raise TypeError(msg)
+        return self.sender.tell(request)
 
     def rotate(
         self,
@@ -301,7 +321,8 @@ class ActorStore:
         self._ask(m.SyncStore(deadline=self._deadline(LONG_TIMEOUT)), m.StoreSynced)
 
     def close(self) -> None:
-        """Give back what is open; see the contract."""
+        """Send what is waiting to be told, for two seconds at most; then give back what is open. See the contract."""
+        self.sender.close()
         self._line.close()
 
     # Asking ----------------------------------------------------------------------------------------------------

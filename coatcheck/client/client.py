@@ -97,6 +97,8 @@ class SessionClient:
         if isinstance(self.store, LmdbStore):
             with self.store.no_wait():
                 self.store.touch(token)
+        elif hasattr(self.store, "touch_later"):
+            self.store.touch_later(token)
         else:
             self.store.touch(token)
 
