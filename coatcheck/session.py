@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from coatcheck.errors import CoatcheckError, RequestTimeout, SessionMissing, StoreUnavailable
-from coatcheck.flashes import FlashMessage
+from coatcheck.errors import StoreUnavailable
 from coatcheck.session_life import FAILED, UNLOADED, SessionLife
 from coatcheck.tracking import Login, Pending
 
 if TYPE_CHECKING:
+    from coatcheck.flashes import FlashMessage
     from coatcheck.lifetimes import Lifetimes
     from coatcheck.store.contract import Reason
     from coatcheck.store.record import Record
@@ -121,9 +120,9 @@ class Session(SessionLife):
     def owns_token(self) -> bool:
         """Whether the token is the session's one and only at this moment: only then a response may repeat it.
 
-        False as well when the store cannot be asked.
+        False as well when the store cannot be asked, or could not be in this request.
         """
-        if self._token is None or self._borrowed:
+        if self._token is None or self._borrowed or self.outage is not None:
             return False
         try:
             record = self._client.store.load(self._token, touch=False)
@@ -131,17 +130,17 @@ class Session(SessionLife):
             return False
         return record is not None and not record.in_grace
 
+    @property
+    def is_unanswered(self) -> bool:
+        """Whether it could not be loaded, whatever comes of that."""
+        return self._state == FAILED or self._cut_off
+
     def _loaded(self) -> Record | None:
         if self._state in (UNLOADED, FAILED):
             self._ready()
         return self._record
 
     # What takes effect in commit -------------------------------------------------------------------------------
-
-    def flash(self, message: str, level: str = "info", title: str | None = None) -> None:
-        """Put a message into the mailbox; it is shown once, usually by the next page."""
-        flash = FlashMessage(level, message, title)
-        self._changes().flashes.append(flash)
 
     def login(
         self, principal: str, lifetimes: Lifetimes | None = None, *, meta: Mapping[str, Any] | None = None
@@ -153,7 +152,7 @@ class Session(SessionLife):
         if not isinstance(principal, str) or not principal:
             msg = f"a principal is a non-empty str, not {type(principal).__name__}: use str(user.id)"
             raise TypeError(msg)
-        pending = self._changes()
+        pending = self._certain()
         record = self._record
         if record is not None and record.principal not in (None, principal):
             dict.clear(self)
@@ -167,13 +166,13 @@ class Session(SessionLife):
 
     def rotate(self, grace: float = 0.0) -> None:
         """A new token for the same session; the old one works ``grace`` seconds longer."""
-        pending = self._changes()
+        pending = self._certain()
         if self._record is not None:
             pending.rotation = grace
 
     def logout(self) -> None:
         """End the session. What is written afterwards starts a new one."""
-        pending = self._changes()
+        pending = self._certain()
         ending = pending.logged_out
         if ending is None and self._record is not None and self._token is not None:
             ending = (self._token, self._record)
@@ -183,53 +182,21 @@ class Session(SessionLife):
         self._pending = pending = Pending()
         pending.logged_out = ending
 
+    def clear(self) -> None:
+        """Remove all keys; flashes, principal and lifetimes stay."""
+        self._certain()
+        SessionLife.clear(self)
+
+    def _certain(self) -> Pending:
+        """Where a change is noted that would be unsafe to lose. Raises what ``outage`` says where it would be lost."""
+        pending = self._changes()
+        if self._cut_off and self.outage is not None:
+            raise self.outage.with_traceback(None)
+        return pending
+
     def set_lifetimes(self, lifetimes: Lifetimes) -> None:
         """Other lifetimes for this session. The absolute one goes on counting from where it started."""
         self._changes().lifetimes = lifetimes
-
-    # The mailbox -----------------------------------------------------------------------------------------------
-
-    def flashes(self) -> list[FlashMessage]:
-        """The flashes in the mailbox, oldest first, those of this request included; looking does not take."""
-        self._reads()
-        pending = self._pending
-        waiting = [] if pending is None else list(pending.flashes)
-        if self._record is None or self._taken or (pending is not None and pending.flashes_replaced):
-            return waiting
-        return self._record.flashes + waiting
-
-    def take_flashes(self) -> list[FlashMessage]:
-        """Take all flashes, at once: each is taken by one request. :meth:`abandon` gives them back."""
-        self._reads()
-        pending = self._pending
-        taken: list[FlashMessage] = []
-        if not (self._record is None or self._token is None or (pending is not None and pending.flashes_replaced)):
-            taken = self._take_stored(self._token)
-        if pending is not None:
-            # Only now: where the store could not be asked, those of this request still wait, for another try.
-            taken, pending.flashes = taken + pending.flashes, []
-        return taken
-
-    def _take_stored(self, token: str) -> list[FlashMessage]:
-        # Under an id that is known here before the store is asked: where the answer is lost, this asks for it again, or
-        # gives back what nobody has seen.
-        asked_before = self._unanswered
-        self._unanswered = request_id = asked_before or os.urandom(16)
-        taken: list[FlashMessage] = []
-        try:
-            take_id, taken = self._client.store.take_flashes(token, request_id=request_id)
-        except RequestTimeout:
-            raise
-        except SessionMissing:
-            pass  # the commit will say so
-        except CoatcheckError:
-            self._unanswered = asked_before  # nothing was taken this time
-            raise
-        if taken:
-            self._takes.append(take_id)
-        self._unanswered = None
-        self._taken = True
-        return taken
 
     # For asyncio ---------------------------------------------------------------------------------------------
 
@@ -276,7 +243,7 @@ def open_first(make: Callable[[str | None], _Made], tokens: Iterable[str], *, mo
         session.load()
         if session._record is not None:  # noqa: SLF001 - of the same class
             return session
-        if first is None or (session._state == FAILED and first._state != FAILED):  # noqa: SLF001
+        if first is None or (session.is_unanswered and not first.is_unanswered):
             first = session
     if first is None:
         return make(None)

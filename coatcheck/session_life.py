@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from coatcheck.changes import AnyChange, Set
 from coatcheck.codec import is_mutable
 from coatcheck.errors import CoatcheckError, SessionMissing, StoreUnavailable
-from coatcheck.store.gate import GateBusy
-from coatcheck.tracked import READY, TrackedDict, plain
+from coatcheck.outage import may_be_dropped
+from coatcheck.session_mail import SessionMailbox
+from coatcheck.tracked import READY, plain
 from coatcheck.tracking import Login, Pending, changed_in_place
 
 if TYPE_CHECKING:
@@ -27,13 +28,13 @@ FAILED: Final = 2
 COMMITTED: Final = 3
 
 
-class SessionLife(TrackedDict):
+class SessionLife(SessionMailbox):
     """What happens between the opening of a session and the end of its request."""
 
     __slots__ = (
         "_borrowed",
-        "_client",
         "_created",
+        "_cut_off",
         "_error",
         "_looks_everywhere",
         "_meta",
@@ -42,10 +43,6 @@ class SessionLife(TrackedDict):
         "_reason",
         "_retired_ago",
         "_sealed",
-        "_taken",
-        "_takes",
-        "_token",
-        "_unanswered",
         "ended",
         "peer",
     )
@@ -72,6 +69,8 @@ class SessionLife(TrackedDict):
         self._takes: list[str] = []
         self._unanswered: bytes | None = None
         self._taken = self._created = self._borrowed = self._sealed = self._looks_everywhere = False
+        self._cut_off = False  # nothing of this session reaches the store, which could not say whose it is
+        self.outage: StoreUnavailable | None = None
         self.accessed = False
         self.peer = peer
         """The address of whoever presented the token, or None."""
@@ -85,7 +84,8 @@ class SessionLife(TrackedDict):
     def load(self) -> None:
         """Make the data present, as a plain dict has it. Counts as no use, writes nothing, and never raises.
 
-        A store that cannot be asked is remembered, and raises when the session is first used.
+        A store that cannot be asked is remembered, and raises when the session is first used; ``on_outage =
+        "anonymous"`` makes the session a new and empty one instead, and ``outage`` says why.
         """
         if self._state != UNLOADED:
             return
@@ -96,10 +96,13 @@ class SessionLife(TrackedDict):
             record = found.record
             if record is not None:
                 dict.update(self, record.values())
+        except StoreUnavailable as error:
+            self._unavailable(error)
+            return
         except CoatcheckError as error:
             self._error = error
             self._state = FAILED
-            self._client.count("outage" if isinstance(error, StoreUnavailable) else "unreadable")
+            self._client.count("unreadable")
             return
         if record is not None:
             self._record = record
@@ -107,6 +110,15 @@ class SessionLife(TrackedDict):
         else:
             self._absent(found.reason, found.ended_ago)
         self._state = READY
+
+    def _unavailable(self, error: StoreUnavailable) -> None:
+        if self._client.settings.on_outage == "anonymous":
+            self._go_on_without(error)
+            self._cut_off, self._state = True, READY
+        else:
+            self._error = error
+            self._state = FAILED
+            self._client.count("outage")
 
     def _absent(self, reason: Reason | None, ended_ago: float | None) -> None:
         # The token is forgotten at once: what was not found here is never adopted.
@@ -150,6 +162,7 @@ class SessionLife(TrackedDict):
     def reload(self) -> None:
         """Drop what is not committed and look at the store again. Raises StoreUnavailable."""
         self.abandon()
+        self._cut_off, self.outage = False, None
         if self._token is not None:
             dict.clear(self)
             self._handed_out.clear()
@@ -181,11 +194,11 @@ class SessionLife(TrackedDict):
         A response replaces only the token that it owns: where the token is in grace or has just been retired, another
         response has brought the new one. An outage, and a session that ended meanwhile, leave the cookie alone.
         """
-        if self._state in (UNLOADED, FAILED) or self.ended:
+        if self._state in (UNLOADED, FAILED) or self.ended or self._cut_off:
             return "leave"
         if self._token is not None:
             return "leave" if self._token == self._presented else "set"
-        if self._presented is None or self._borrowed or not self.accessed:
+        if self._presented is None or self._borrowed or not self.accessed or self.outage is not None:
             return "leave"
         return "remove"
 
@@ -196,10 +209,36 @@ class SessionLife(TrackedDict):
 
         Answers the token that the browser should hold, or None when there is nothing to keep. A session that ended
         meanwhile stays ended: its changes are dropped, and ``ended`` is True (``on_ended = "error"``: SessionMissing).
-        Raises what ``save`` raises; then nothing was applied, and the changes still wait.
+        Raises what ``save`` raises; then nothing was applied, and the changes still wait. Where ``on_outage`` is not
+        ``503``, an outage drops them instead, and ``outage`` says why; a login, a logout, a new token and the removal
+        of a key raise all the same, as somebody would take them for done.
         """
         if self._state in (UNLOADED, FAILED):
             return self._token
+        if self._cut_off:
+            self._drop()
+            return self._token
+        if self.outage is not None:
+            self.give_back_unanswered()
+        try:
+            return self._commit()
+        except StoreUnavailable as error:
+            if not (self._goes_on_after(error) and may_be_dropped(self._pending)):
+                raise
+            self._go_on_without(error)
+            self._drop()
+            return self._token
+
+    def _drop(self) -> None:
+        """Nothing that waits is applied; flashes that were taken were taken."""
+        pending, self._pending = self._pending, None
+        if self._handed_out or self._looks_everywhere or not (pending is None or pending.is_empty):
+            self._client.count("dropped")
+        self._looks_everywhere = False
+        self._handed_out.clear()
+        self._show({} if self._record is None else self._record.values())
+
+    def _commit(self) -> str | None:
         if self._state:
             self._ready()
         pending = self._pending
@@ -340,31 +379,6 @@ class SessionLife(TrackedDict):
         if self._sealed:
             msg = "the response headers have left, so no new token can reach the browser: write, log in, rotate before"
             raise RuntimeError(msg)
-
-    def give_back(self) -> None:
-        """Put back the flashes that were taken, as they were not shown. Best effort: the store may be away."""
-        pending = self._pending
-        ending = None if pending is None else pending.logged_out
-        token = ending[0] if ending is not None else self._token
-        takes = self._takes
-        if self._unanswered is not None:
-            # Carried out or not: its answer did not come, so nobody has seen what it took.
-            takes.append(self._unanswered.hex())
-            self._unanswered = None
-        while takes:
-            if token is not None:
-                self._restore(token, takes[0])
-            del takes[0]
-        if token is not None:
-            self._taken = False
-
-    def _restore(self, token: str, take_id: str) -> None:
-        try:
-            self._client.store.restore_flashes(token, take_id)
-        except GateBusy:
-            raise  # not given up: a twin for asyncio comes again in a thread that waits
-        except (SessionMissing, StoreUnavailable):
-            pass
 
     # For integrations ------------------------------------------------------------------------------------------
 

@@ -22,6 +22,7 @@ Durability = Literal["second", "commit"]
 LimitPolicy = Literal["evict-oldest", "refuse"]
 ConflictPolicy = Literal["last-write", "reject"]
 EndedPolicy = Literal["drop", "error"]
+OutagePolicy = Literal["503", "anonymous", "read-only"]
 
 _CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "lane": get_args(Lane),
@@ -29,6 +30,7 @@ _CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "on_principal_limit": get_args(LimitPolicy),
     "on_conflict": get_args(ConflictPolicy),
     "on_ended": get_args(EndedPolicy),
+    "on_outage": get_args(OutagePolicy),
 }
 _POSITIVE: Final = ("map_size", "max_session_bytes", "max_flashes", "gate_timeout", "ask_timeout", "pool_size")
 
@@ -84,6 +86,10 @@ class Settings:
 
     on_ended: EndedPolicy = "drop"
     """A commit that finds its session ended: drop what it has, or raise SessionMissing."""
+
+    on_outage: OutagePolicy = "503"
+    """While the store cannot be asked (``COATCHECK_ON_OUTAGE``): sessions raise StoreUnavailable (``503``), are new and
+    empty ones that nothing is kept of (``anonymous``), or are read as far as they can be (``read-only``)."""
 
     gate_timeout: float = 2.0
     """Seconds a writer waits for its turn before StoreUnavailable."""

@@ -76,6 +76,8 @@ def test_the_process_environment_is_the_default(monkeypatch: pytest.MonkeyPatch)
         ("on_principal_limit", "ask"),
         ("on_conflict", "merge"),
         ("on_ended", "ignore"),
+        ("on_outage", "hope"),
+        ("on_outage", 503),
         ("map_size", 0),
         ("map_size", "64G"),
         ("max_session_bytes", -1),
@@ -187,6 +189,7 @@ def test_the_page_of_settings_has_them_all() -> None:
     environ = {"COATCHECK_HOME": "a", "COATCHECK_SECRET": "b", "COATCHECK_LANE": "actor", "COATCHECK_PORT": "9"}
     environ |= {"COATCHECK_DURABILITY": "commit", "COATCHECK_CLOCK": "file:c", "COATCHECK_ON_ENDED": "error"}
     environ |= {"COATCHECK_ON_PRINCIPAL_LIMIT": "refuse", "COATCHECK_ON_CONFLICT": "reject"}
+    environ |= {"COATCHECK_ON_OUTAGE": "read-only"}
     environ |= {row[1]: "1" for row in rows if row[1] not in environ}
     plain, read = Settings.load(environ={}), Settings.load(environ=environ)
     wide = {each.name: each.default for each in fields(Policy)}

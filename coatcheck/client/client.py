@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from coatcheck.client.twins import Runner, iterating, lasting, reading, writing
 from coatcheck.clock import clock_from
-from coatcheck.errors import ConfigurationError
+from coatcheck.errors import ConfigurationError, StoreUnavailable
 from coatcheck.keyring import keyring_from
+from coatcheck.outage import OutageLog
 from coatcheck.session import Session
 from coatcheck.settings import Settings
 from coatcheck.store.contract import CheckReport, CleanupReport, Found, SessionInfo, SessionStore, StoreStats
@@ -57,6 +58,7 @@ class SessionClient:
         """Whether the store is in this process: loads take microseconds and wait for nobody."""
         self.counters: Counter[str] = Counter()
         """What sessions of this client met, in this process: ``ended``, ``dropped``, ``outage``, ..."""
+        self._outages = OutageLog(self.clock)
         self.runner = Runner(settings.pool_size, self.store if isinstance(self.store, LmdbStore) else None)
         """Where the a-twins run."""
 
@@ -77,7 +79,8 @@ class SessionClient:
         """The session of a token, a dict; a new and empty one without a token, or when the token has no session.
 
         ``peer`` is the address of whoever presented it; ``meta`` is noted about the session at a login. Never raises:
-        a store that cannot be asked raises StoreUnavailable when the session is first used.
+        a store that cannot be asked raises StoreUnavailable when the session is first used, or what else ``on_outage``
+        says.
         """
         session = Session(self, token, peer=peer, meta=meta)
         if self.direct:
@@ -110,6 +113,11 @@ class SessionClient:
     def count(self, name: str) -> None:
         """Add one to a counter. No lock, which a fork might take along: a count may be lost to a thread."""
         self.counters[name] += 1
+
+    def note_outage(self, error: StoreUnavailable) -> None:
+        """Count a session that went on without the store, and say so once in a while."""
+        self.count("outage")
+        self._outages.tell(error, self.settings.on_outage)
 
     # The verbs -------------------------------------------------------------------------------------------------
 

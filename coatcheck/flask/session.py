@@ -190,7 +190,7 @@ class FlaskSession(Session, SessionMixin):  # type: ignore[override]
         pending = self._pending
         changed = pending is not None and (PERMANENT in pending.keys or pending.lifetimes is not None)
         token = Session.commit(self)
-        self.lives_otherwise |= changed
+        self.lives_otherwise |= changed and self.outage is None
         return token
 
     def _is_worth_keeping(self, data: Mapping[str, Any]) -> bool:
