@@ -32,6 +32,7 @@ _HOMES = {
             "SessionConflict",
             "SessionTooLarge",
             "PrincipalLimit",
+            "ReauthenticationRequired",
             "CorruptRecord",
             "UnstorableValue",
             "ChangeRefused",
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from coatcheck.errors import ConfigurationError as ConfigurationError
     from coatcheck.errors import CorruptRecord as CorruptRecord
     from coatcheck.errors import PrincipalLimit as PrincipalLimit
+    from coatcheck.errors import ReauthenticationRequired as ReauthenticationRequired
     from coatcheck.errors import RequestTimeout as RequestTimeout
     from coatcheck.errors import SessionConflict as SessionConflict
     from coatcheck.errors import SessionMissing as SessionMissing

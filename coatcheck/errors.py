@@ -108,6 +108,25 @@ class PrincipalLimit(CoatcheckError):
         self.limit = limit
 
 
+class ReauthenticationRequired(CoatcheckError):
+    """Nobody has proved within ``max_age`` seconds who they are: ask for the password again (ASVS 7.5.1 to 7.5.3).
+
+    ``age``: seconds since the last time, None: not in this session. ``signed_in``: whether there is a principal.
+    """
+
+    def __init__(self, max_age: float, age: float | None = None, *, signed_in: bool = True) -> None:
+        since = "nobody is signed in" if not signed_in else "that was not in this session"
+        if age is not None:
+            since = f"the last login was {age:.0f} s ago"
+        super().__init__(
+            f"a login within the last {max_age:g} s is needed, and {since}: have the user sign in again, and call "
+            f"session.login"
+        )
+        self.max_age = max_age
+        self.age = age
+        self.signed_in = signed_in
+
+
 class CorruptRecord(CoatcheckError):
     """Bytes at rest that cannot be what coatcheck wrote; the text names where, never what."""
 

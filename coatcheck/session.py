@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from coatcheck.errors import StoreUnavailable
-from coatcheck.session_life import FAILED, UNLOADED, SessionLife
-from coatcheck.tracking import Login, Pending
+from coatcheck.session_auth import SessionAuth
+from coatcheck.session_life import FAILED, UNLOADED
 
 if TYPE_CHECKING:
     from coatcheck.flashes import FlashMessage
     from coatcheck.lifetimes import Lifetimes
     from coatcheck.store.contract import Reason
-    from coatcheck.store.record import Record
 
 _Made = TypeVar("_Made", bound="Session")
 
 
-class Session(SessionLife):
+class Session(SessionAuth):
     """A session as a dict with text keys, made by ``client.open``.
 
     What is changed, nested values included, is applied by :meth:`commit`, in one transaction, to the session as the
@@ -40,15 +39,6 @@ class Session(SessionLife):
         """32 hex digits, not a secret; None while nothing is stored."""
         record = self._loaded()
         return None if record is None else record.sid
-
-    @property
-    def principal(self) -> str | None:
-        """Whom it is bound to, a login that is not committed yet included."""
-        record = self._loaded()
-        pending = self._pending
-        if pending is not None and pending.login is not None:
-            return pending.login.principal
-        return None if record is None else record.principal
 
     @property
     def created_at(self) -> int | None:
@@ -134,65 +124,6 @@ class Session(SessionLife):
     def is_unanswered(self) -> bool:
         """Whether it could not be loaded, whatever comes of that."""
         return self._state == FAILED or self._cut_off
-
-    def _loaded(self) -> Record | None:
-        if self._state in (UNLOADED, FAILED):
-            self._ready()
-        return self._record
-
-    # What takes effect in commit -------------------------------------------------------------------------------
-
-    def login(
-        self, principal: str, lifetimes: Lifetimes | None = None, *, meta: Mapping[str, Any] | None = None
-    ) -> None:
-        """Bind the session to a principal, under a new token (ASVS 7.2.4).
-
-        A session of another principal loses its data and flashes first, changes of this request included.
-        """
-        if not isinstance(principal, str) or not principal:
-            msg = f"a principal is a non-empty str, not {type(principal).__name__}: use str(user.id)"
-            raise TypeError(msg)
-        pending = self._certain()
-        record = self._record
-        if record is not None and record.principal not in (None, principal):
-            dict.clear(self)
-            self._handed_out.clear()
-            self._taken = True
-            pending.forget_data()
-            pending.flashes.clear()
-        pending.login = Login(principal, meta)
-        if lifetimes is not None:
-            pending.lifetimes = lifetimes
-
-    def rotate(self, grace: float = 0.0) -> None:
-        """A new token for the same session; the old one works ``grace`` seconds longer."""
-        pending = self._certain()
-        if self._record is not None:
-            pending.rotation = grace
-
-    def logout(self) -> None:
-        """End the session. What is written afterwards starts a new one."""
-        pending = self._certain()
-        ending = pending.logged_out
-        if ending is None and self._record is not None and self._token is not None:
-            ending = (self._token, self._record)
-        dict.clear(self)
-        self._handed_out.clear()
-        self._token = self._record = None
-        self._pending = pending = Pending()
-        pending.logged_out = ending
-
-    def clear(self) -> None:
-        """Remove all keys; flashes, principal and lifetimes stay."""
-        self._certain()
-        SessionLife.clear(self)
-
-    def _certain(self) -> Pending:
-        """Where a change is noted that would be unsafe to lose. Raises what ``outage`` says where it would be lost."""
-        pending = self._changes()
-        if self._cut_off and self.outage is not None:
-            raise self.outage.with_traceback(None)
-        return pending
 
     def set_lifetimes(self, lifetimes: Lifetimes) -> None:
         """Other lifetimes for this session. The absolute one goes on counting from where it started."""

@@ -390,7 +390,6 @@ class SessionLife(SessionMailbox):
         """Whether a new session is stored for the sake of this data."""
         return bool(data)
 
-    def _meta_of(self, login: Login) -> Mapping[str, Any] | None:
-        if self._meta is None or login.meta is None:
-            return login.meta if self._meta is None else self._meta
-        return {**self._meta, **login.meta}
+    def _meta_of(self, login: Login) -> Mapping[str, Any]:
+        address = {} if self.peer is None else {"ip": self.peer}
+        return {**address, **(self._meta or {}), **(login.meta or {})}

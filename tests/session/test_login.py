@@ -21,9 +21,9 @@ from tests.support.sessions import START, data, record, texts
 
 def test_a_login_is_one_transaction_under_a_new_token(client: SessionClient, spy: Spy, token: str) -> None:
     """Data, flashes, meta and the principal arrive together; the old token is worth nothing."""
-    session = Session(client, token, peer="203.0.113.9", meta={"ip": "203.0.113.9"})
+    session = Session(client, token, peer="203.0.113.9", meta={"user_agent": "a browser"})
     session["b"] = 2
-    session.login("user-42", meta={"label": "phone"})
+    session.login("user-42", label="phone")
     session.flash("Welcome")
     session.append("list", 3)
     assert session.principal == "user-42"
@@ -35,7 +35,12 @@ def test_a_login_is_one_transaction_under_a_new_token(client: SessionClient, spy
     assert (session.cookie, session.sid, session.principal) == ("set", sid, "user-42")
     assert (spy.calls["login"], spy.writes) == (1, 1)
     assert data(client, new) == {**START, "b": 2, "list": [1, 2, 3]}
-    assert record(client, new).meta == {"ip": "203.0.113.9", "label": "phone"}
+    assert record(client, new).meta == {
+        "ip": "203.0.113.9",
+        "user_agent": "a browser",
+        "label": "phone",
+        "auth_time": client.clock.now(),
+    }
     assert texts(record(client, new).flashes) == ["Welcome"]
     assert client.find(token).reason == "retired"
     assert [info.sid for info in client.sessions_of("user-42")] == [sid]
