@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterable
 from dataclasses import fields
 from datetime import timedelta
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from coatcheck.errors import ConfigurationError
 from coatcheck.lifetimes import Lifetimes
 from coatcheck.settings import Settings
+from coatcheck.web.secure import SECURE, as_secure, secure_in_environment
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -20,9 +20,7 @@ PREFIX: Final = "COATCHECK_"
 COOKIE_OPTIONS: Final = frozenset({"secure", "cookie_name", "no_store"})
 """The options that are the integration's own, and no fields of the settings."""
 
-_SECURE: Final = f"{PREFIX}SECURE"
 _LIFETIME: Final = "PERMANENT_SESSION_LIFETIME"
-_TEXTS: Final = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 _FIELDS: Final = frozenset(each.name for each in fields(Settings))
 
 # Of Flask-Session, all versions.
@@ -75,9 +73,9 @@ def check_values(app: Flask) -> None:
 
     ``COATCHECK_SECURE`` comes from the environment where the configuration leaves it out.
     """
-    if app.config.get(_SECURE) is None:
-        app.config[_SECURE] = os.environ.get(_SECURE, "").strip() or None
-    app.config[_SECURE] = is_secure(app)
+    if app.config.get(SECURE) is None:
+        app.config[SECURE] = secure_in_environment()
+    app.config[SECURE] = is_secure(app)
     value = app.config[_LIFETIME]
     try:
         if isinstance(value, bool) or not isinstance(value, (timedelta, int, float)):
@@ -90,15 +88,7 @@ def check_values(app: Flask) -> None:
 
 def is_secure(app: Flask) -> bool:
     """``COATCHECK_SECURE``, True where it is not set. As text, as an environment has it: 1, true, yes, 0, false, no."""
-    value = app.config.get(_SECURE)
-    if value is None:
-        return True
-    if isinstance(value, str):
-        value = _TEXTS.get(value.strip().lower(), value)
-    if not isinstance(value, bool):
-        msg = f"{_SECURE} is {value!r}: use True or False, or in the environment one of {', '.join(_TEXTS)}"
-        raise ConfigurationError(msg)
-    return value
+    return as_secure(app.config.get(SECURE))
 
 
 def tell_what_has_no_effect(app: Flask) -> None:

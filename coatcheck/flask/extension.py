@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import flask
 from flask import got_request_exception
@@ -22,15 +22,13 @@ from coatcheck.flask.config import (
 )
 from coatcheck.flask.interface import CoatcheckSessionInterface, ask_flask, current_session
 from coatcheck.store.files import check_home
+from coatcheck.web.answer import RETRY_AFTER
 
 if TYPE_CHECKING:
     from flask import Flask
     from flask.typing import ResponseReturnValue
 
 _log = logging.getLogger("coatcheck.flask")
-
-RETRY_AFTER: Final = 5
-"""Seconds after which a browser may ask again, in the answer to an outage of the store."""
 
 
 class Coatcheck:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import math
-import threading
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,13 +14,16 @@ from flask.globals import app_ctx
 from flask.sessions import SessionInterface, SessionMixin
 
 from coatcheck import cookies
-from coatcheck.clock import NEVER, SECOND
+from coatcheck.clock import SECOND
 from coatcheck.cookies import CookieRules
 from coatcheck.errors import CoatcheckError
 from coatcheck.flask.config import as_timedelta, is_secure
 from coatcheck.flask.session import FlaskSession
 from coatcheck.lifetimes import Lifetimes
-from coatcheck.session import open_first
+from coatcheck.web.answer import ends_at, token_action
+from coatcheck.web.once import OVER_HTTP
+from coatcheck.web.opening import open_several
+from coatcheck.web.stretching import lifetimes_for
 
 if TYPE_CHECKING:
     from flask import Flask, Request, Response
@@ -33,10 +34,6 @@ if TYPE_CHECKING:
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 _log = logging.getLogger("coatcheck.flask")
-_not_yet_warned = threading.Lock()
-"""Taken for good by the thread that warns."""
-_not_yet_warned_of_many = threading.Lock()
-"""Likewise."""
 
 
 class CoatcheckSessionInterface(SessionInterface):
@@ -88,9 +85,7 @@ class CoatcheckSessionInterface(SessionInterface):
         """When a permanent session ends however much it is used, so that use need not send the cookie again."""
         if not isinstance(session, FlaskSession) or not session.is_permanent():
             return None
-        ends = session.absolute_expires_at
-        longest = self.client.clock.now() + cookies.LONGEST * SECOND
-        return _EPOCH + timedelta(microseconds=min(NEVER if ends is None else ends, longest))
+        return _EPOCH + timedelta(microseconds=ends_at(session, self.client.clock.now()))
 
     def should_set_cookie(self, app: Flask, session: SessionMixin) -> bool:
         """Whether to send a cookie whose token has not changed: to refresh it, or because it lives otherwise now.
@@ -111,11 +106,7 @@ class CoatcheckSessionInterface(SessionInterface):
         lifetime: timedelta = app.permanent_session_lifetime
         if lifetime == as_timedelta(app.default_config["PERMANENT_SESSION_LIFETIME"]):
             return None
-        settings = self.client.settings
-        usual = _stretched(settings.anonymous, lifetime)
-        if record is not None and (record.lifetimes.idle, record.lifetimes.absolute) != (usual.idle, usual.absolute):
-            return None
-        return _stretched(settings.signed_in if signed_in else settings.anonymous, lifetime)
+        return lifetimes_for(self.client.settings, record, lifetime.total_seconds(), signed_in=signed_in)
 
     # Opening and saving ----------------------------------------------------------------------------------------
 
@@ -125,10 +116,9 @@ class CoatcheckSessionInterface(SessionInterface):
         tokens = cookies.presented(header, name)
         if len(tokens) > 1:
             more = len(tokens) == cookies.MOST_PRESENTED and cookies.more_presented(header, name)
-            session = open_first(lambda token: self.session_class(self, app, request, token), tokens, more=more)
-            if more and not session.is_stored:
-                _warn_of_many(name)
-            return session
+            return open_several(
+                lambda token: self.session_class(self, app, request, token), tokens, name, _log, more=more
+            )
         session = self.session_class(self, app, request, tokens[0] if tokens else None)
         if self.client.direct:
             session.load()
@@ -153,16 +143,14 @@ class CoatcheckSessionInterface(SessionInterface):
 
     def _send_cookie(self, app: Flask, session: FlaskSession, response: Response) -> bool:
         accessed = session.accessed
-        action = session.cookie
-        if action == "leave" and session.is_stored and self.should_set_cookie(app, session) and session.owns_token():
-            action = "set"
+        action = token_action(session, lambda: self.should_set_cookie(app, session))
         if action == "leave":
             return accessed
         rules = self.cookie_rules(app)
         if action == "set" and session.token is not None:
             header = rules.header(session.token, self._max_age(app, session))
             if rules.secure and session.came_over_http():
-                _warn_of_http()
+                OVER_HTTP.warn(_log, "ProxyFix behind a proxy", "COATCHECK_SECURE=False")
         else:
             header = rules.removal()
         response.headers.add("Set-Cookie", header)
@@ -195,36 +183,6 @@ def current_session() -> FlaskSession | None:
     current: Any = flask.session
     session = current._get_current_object()  # noqa: SLF001 - the documented way to what a proxy stands for
     return session if isinstance(session, FlaskSession) else None
-
-
-def _stretched(lifetimes: Lifetimes, lifetime: timedelta) -> Lifetimes:
-    seconds = lifetime.total_seconds()
-    absolute = lifetimes.absolute
-    return replace(
-        lifetimes,
-        idle=seconds,
-        absolute=None if absolute is None else max(absolute, seconds),
-        touch_interval=None,
-    )
-
-
-def _warn_of_http() -> None:
-    if _not_yet_warned.acquire(blocking=False):
-        _log.warning(
-            "a Secure session cookie was set over plain http: a browser will not send this cookie back over http: "
-            "use https, ProxyFix behind a proxy, or COATCHECK_SECURE=False while developing"
-        )
-
-
-def _warn_of_many(name: str) -> None:
-    if _not_yet_warned_of_many.acquire(blocking=False):
-        _log.warning(
-            "a request brought more than %d cookies named %s, and the first %d have no session: its cookie is left "
-            "alone, and what it stored is dropped; find out what sets cookies of that name for other paths and domains",
-            cookies.MOST_PRESENTED,
-            name,
-            cookies.MOST_PRESENTED,
-        )
 
 
 def _vary_by_cookie(response: Response) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,6 +10,7 @@ from markupsafe import Markup
 
 from coatcheck.flashes import FlashMessage
 from coatcheck.session import Session
+from coatcheck.web.secure import is_loopback
 
 if TYPE_CHECKING:
     from flask import Flask, Request
@@ -26,8 +26,6 @@ PERMANENT: Final = "_permanent"
 """The key behind ``session.permanent``."""
 
 _LONGEST_AGENT: Final = 400
-
-_LOOPBACK: Final = re.compile(r"(?:(?:.+\.)?localhost\.?|127(?:\.[0-9]+){3}|\[::1\])(?::[0-9]*)?", re.IGNORECASE)
 
 Pair = tuple[str, Any]
 
@@ -180,7 +178,7 @@ class FlaskSession(Session, SessionMixin):  # type: ignore[override]
             return False
         environ = self._request.environ  # request.host raises for a host that is not trusted
         host = environ.get("HTTP_HOST") or environ.get("SERVER_NAME", "")
-        return _LOOPBACK.fullmatch(host) is None
+        return not is_loopback(host)
 
     def commit(self) -> str | None:
         """Apply everything, in one transaction; see :meth:`coatcheck.Session.commit`."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,8 @@ import pytest
 from flask import Flask
 
 from coatcheck import ConfigurationError
-from coatcheck.flask import Coatcheck, interface
+from coatcheck.flask import Coatcheck
+from coatcheck.web.once import OVER_HTTP
 from tests.flask.conftest import client_of, cookie_of
 from tests.flask.probe import create_app
 
@@ -22,7 +22,7 @@ LOGGER = "coatcheck.flask"
 @pytest.fixture(autouse=True)
 def _not_warned(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a process that has warned of nothing yet."""
-    monkeypatch.setattr(interface, "_not_yet_warned", threading.Lock())
+    OVER_HTTP.forget()
     monkeypatch.delenv("COATCHECK_SECURE", raising=False)
 
 

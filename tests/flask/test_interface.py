@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import threading
-
 import pytest
 from flask import Flask, make_response
 from flask import session as flask_session
 from flask.testing import FlaskClient
 
-from coatcheck.flask import interface
 from coatcheck.store.lmdb import LmdbStore
 from coatcheck.testing import FakeClock
+from coatcheck.web.once import MANY_COOKIES
 from tests.flask.conftest import client_of, cookie_of, give
 
 
@@ -188,10 +186,10 @@ def test_the_first_cookie_with_a_session_wins(app: Flask, browser: FlaskClient) 
 
 
 def test_a_cookie_that_was_not_looked_at_is_left_alone(
-    app: Flask, browser: FlaskClient, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    app: Flask, browser: FlaskClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Eight bad cookies before the good one hide it, but no answer removes or replaces it; the log says so, once."""
-    monkeypatch.setattr(interface, "_not_yet_warned_of_many", threading.Lock())
+    MANY_COOKIES.forget()
     browser.get("/put?a=1")
     token = cookie_of(browser)
     before = rows(app)
