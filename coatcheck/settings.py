@@ -11,6 +11,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
@@ -103,6 +104,13 @@ class Settings:
     port: int | None = None
     """Admin port of the actor system (``COATCHECK_PORT``); None: any free one."""
 
+    bind: str = "127.0.0.1"
+    """The IPv4 address on which the actor system listens, and its clients for its answers (``COATCHECK_BIND``).
+
+    Any but a loopback address is for clients in other network namespaces of this machine: frames are authenticated but
+    not encrypted, so who can listen in on that network sees sessions and tokens, and can repeat what was said.
+    """
+
     clock: str = "system"
     """``system``, or ``file:PATH`` in tests."""
 
@@ -124,6 +132,7 @@ class Settings:
             if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float)) or value <= 0):
                 msg = f"{name} is {value!r}: use a number above 0"
                 raise ConfigurationError(msg)
+        _check_bind(self.bind)
         limit = self.max_sessions_per_principal
         if limit is not None and (not isinstance(limit, int) or limit < 0):
             msg = f"max_sessions_per_principal is {limit!r}: use a whole number, 0 for no limit"
@@ -155,6 +164,16 @@ class Settings:
             if name not in values and text:
                 values[name] = _from_text(name, variable, text)
         return cls(**values)
+
+
+def _check_bind(bind: Any) -> None:
+    try:
+        address = ip_address(bind) if isinstance(bind, str) else None
+    except ValueError:
+        address = None
+    if address is None or address.version != 4 or address.is_unspecified or address.is_multicast:
+        msg = f"bind is {bind!r}: use one IPv4 address of this host, such as 127.0.0.1, that others reach it at"
+        raise ConfigurationError(msg)
 
 
 _PREFIX: Final = "COATCHECK_"

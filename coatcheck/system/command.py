@@ -52,6 +52,7 @@ def _parser(program: str) -> argparse.ArgumentParser:
     )
     parser.add_argument("--home", help="the state directory (default: COATCHECK_HOME; demo: demo-state)")
     parser.add_argument("--port", type=int, help="serve: of the actor system (default: any); demo: of the shop (8000)")
+    parser.add_argument("--bind", help="serve: the address to listen on (127.0.0.1); any other has its risks")
     parser.add_argument("--lane", choices=("direct", "actor"), help="demo: how the shop reaches its sessions (direct)")
     parser.add_argument("--json", action="store_true", help="status: one JSON object instead of lines")
     parser.add_argument("--timeout", type=float, help="status: seconds for all answers (3)")
@@ -102,7 +103,7 @@ def _run(arguments: argparse.Namespace) -> int:
         from coatcheck.system.demo import demo
 
         return demo(arguments.home or "demo-state", lane=arguments.lane or "direct", port=arguments.port or 8000)
-    settings = Settings.load(arguments.home, port=arguments.port)
+    settings = Settings.load(arguments.home, port=arguments.port, bind=arguments.bind)
     return serve(settings, level=arguments.log_level, as_json=arguments.log_format == "json")
 
 
@@ -140,17 +141,18 @@ def serve(settings: Settings, *, level: str = "INFO", as_json: bool = False) -> 
 
         definitions = logs.definitions(level, as_json=as_json)
         logging.config.dictConfig(definitions)
-        Runner(settings, definitions, lambda port: _announce(settings.home, port)).run()
+        Runner(settings, definitions, lambda port: _announce(settings, port)).run()
     finally:
         os.close(descriptor)
     return 0
 
 
-def _announce(home: Path, port: int) -> None:
+def _announce(settings: Settings, port: int) -> None:
+    home = settings.home
     lines = (
         f"coatcheck {coatcheck.__version__} runs on {home}",
         f"  join it   coatcheck.connect({str(home)!r}, lane='actor')",
-        f"  it is     process {os.getpid()}, listening on 127.0.0.1:{port} for those who have its secret",
+        f"  it is     process {os.getpid()}, listening on {settings.bind}:{port} for those who have its secret",
         f"  stop it   Ctrl-C, or: kill {os.getpid()}",
     )
     print("\n".join(lines), flush=True)  # noqa: T201 - for whoever started it

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 SYSTEM: Final = "system.json"
 """Where the running system listens; not there when none runs."""
 
+LOOPBACK: Final = "127.0.0.1"
+
 LOCK: Final = "system"
 """Held by the process that runs the system."""
 
@@ -42,7 +44,7 @@ class Whereabouts:
     """Where a running system is to be found. Not a secret by itself: without the server's secret nobody is heard."""
 
     port: int
-    """The port of its admin, on loopback."""
+    """The port of its admin."""
 
     epoch: bytes
     """16 bytes, other ones after each start of the admin."""
@@ -53,9 +55,15 @@ class Whereabouts:
     started_at: int
     """Microseconds UTC."""
 
+    host: str = LOOPBACK
+    """The address on which it listens."""
+
+    boot: str = ""
+    """The boot of the machine that it runs on; empty where that is not known."""
+
     def write(self, home: Path) -> None:
         """Write the file, whole or not at all, for this user only."""
-        values = {"port": self.port, "epoch": self.epoch.hex(), "pid": self.pid, "started_at": self.started_at}
+        values = {**vars(self), "epoch": self.epoch.hex()}
         write_private(home / SYSTEM, json.dumps(values) + "\n")
 
     @classmethod
@@ -69,6 +77,8 @@ class Whereabouts:
                 epoch=bytes.fromhex(values["epoch"]),
                 pid=int(values["pid"]),
                 started_at=int(values["started_at"]),
+                host=str(values.get("host", LOOPBACK)),
+                boot=str(values.get("boot", "")),
             )
         except FileNotFoundError:
             msg = f"no actor system runs on {home}: {advice}"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 import time
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final
 
-from coatcheck.errors import RequestTimeout, StoreUnavailable
+from coatcheck.errors import ConfigurationError, RequestTimeout, StoreUnavailable
 from coatcheck.messages import FindManager, ManagerFound
+from coatcheck.store.opener import boot_id
 from coatcheck.system.files import HOW_TO_START, Whereabouts, seal_for
 from coatcheck.system.names import SUPERVISOR_CLASS, SUPERVISOR_NAME
 from coatcheck.system.process import alive
@@ -26,12 +29,18 @@ def join_base(settings: Settings, timeout: float) -> tuple[JoinedBase, Whereabou
     deadline = time.monotonic() + timeout
     while True:
         found = Whereabouts.read(settings.home)
-        if not alive(found.pid):
+        here = ip_address(found.host).is_loopback
+        # On another address it may be in another container, whose processes are not seen from here.
+        if here and not alive(found.pid):
             msg = f"no actor system runs on {settings.home} any more: {HOW_TO_START.format(home=settings.home)}"
             raise StoreUnavailable(msg)
         remaining = deadline - time.monotonic()
         try:
-            return JoinedBase(seal_for(settings, found.epoch), found.port, max(0.0, remaining)), found
+            if not here:
+                _check_reach(settings, found)
+            seal = seal_for(settings, found.epoch)
+            base = JoinedBase(seal, found.port, max(0.0, remaining), host=found.host, bind=settings.bind)
+            return base, found
         except StoreUnavailable:
             # It may be starting its admin again.
             if remaining <= _PAUSE:
@@ -41,6 +50,35 @@ def join_base(settings: Settings, timeout: float) -> tuple[JoinedBase, Whereabou
                 )
                 raise RequestTimeout(msg, timeout=timeout) from None
             time.sleep(_PAUSE)
+
+
+def _check_reach(settings: Settings, found: Whereabouts) -> None:
+    """Whether the system, which does not listen on loopback, and this process can reach each other.
+
+    Raises ConfigurationError when they are not on one machine, or when this process listens on loopback only.
+    """
+    mine = boot_id().decode("ascii", "replace")
+    if found.boot and mine and found.boot != mine:
+        msg = (
+            f"the actor system of {settings.home} runs on another machine, or ran before this one was started again: "
+            f"its clients need to be on its own"
+        )
+        raise ConfigurationError(msg)
+    if ip_address(settings.bind).is_loopback and not _is_own(found.host):
+        msg = (
+            f"the actor system of {settings.home} listens on {found.host}, and cannot answer to {settings.bind}: set "
+            f"COATCHECK_BIND to the address at which it reaches this process"
+        )
+        raise ConfigurationError(msg)
+
+
+def _is_own(host: str) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind((host, 0))
+        except OSError:
+            return False
+    return True
 
 
 def find_manager(base: Any, timeout: float) -> Any:

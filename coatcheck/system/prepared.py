@@ -20,6 +20,10 @@ from coatcheck.errors import ConfigurationError
 from coatcheck.system.frames import FrameBuffer
 
 LOOPBACK = "127.0.0.1"
+BIND = "COATCHECK_BIND"
+"""The variable by which the processes of a system know where to listen."""
+
+_BASE = "THESPIAN_BASE_IPADDR"
 
 
 def _foreign() -> ConfigurationError:
@@ -51,7 +55,7 @@ def _install() -> None:
     tcp: Any = TCPTransport
     if any(isinstance(each, tcp.TCPTransport) for each in gc.get_objects()):
         raise _foreign()
-    os.environ["THESPIAN_BASE_IPADDR"] = LOOPBACK
+    _settle(os.environ.get(BIND) or LOOPBACK)
     # Thespian's own log lies in the directory for temporary files, readable for all, and quotes messages. Off, unless
     # run_system.py has named a file in the state directory; and there for the owner only, like all that is in it.
     size = int(os.environ.get("THESPLOG_FILE_MAXSIZE", "65536")) if os.environ.get("THESPLOG_FILE") else 0
@@ -59,8 +63,8 @@ def _install() -> None:
     vars(utilis)["open"] = _open_privately
     tcp.serializer = _NoSerializer
     tcp.ReceiveBuffer = FrameBuffer
-    # Every listener on loopback, those of clients too; THESPIAN_BASE_IPADDR alone changes only what is advertised.
-    IPBase.TCPv4ActorAddress.bindArgs = property(lambda self: ((LOOPBACK, self.bindname[1]),))
+    # Every listener there, those of clients too; THESPIAN_BASE_IPADDR alone changes only what is advertised.
+    IPBase.TCPv4ActorAddress.bindArgs = property(lambda self: ((os.environ[_BASE], self.bindname[1]),))
     # With enums in them addresses pickle in another way in each version of Python, and slowly.
     _plain_numbers(IPBase.TCPv4ActorAddress)
     # The admin looks for its logger's definitions under a name that it does not have, and dies with its logger.
@@ -75,6 +79,25 @@ def _install() -> None:
     # An actor that answers more than 4,480 times a second is put to sleep for a tenth of one.
     systemCommon.RATE_THROTTLE = 1_000_000
     _guard(tcp.TCPTransport)
+
+
+def listen_on(address: str) -> None:
+    """Listen on this address of the host from now on: the one at which others reach this process.
+
+    Raises ConfigurationError when this process speaks with a system from another address: all that it has got has one.
+    """
+    if os.environ[_BASE] == address:
+        return
+    tcp: Any = TCPTransport
+    if any(isinstance(each, tcp.TCPTransport) for each in gc.get_objects()):
+        msg = f"this process listens on {os.environ[_BASE]} already, so bind cannot be {address!r}: use one for both"
+        raise ConfigurationError(msg)
+    _settle(address)
+
+
+def _settle(address: str) -> None:
+    os.environ[_BASE] = address
+    IPBase.thisSystem.add_local_addr(address)
 
 
 def _plain_numbers(address: Any) -> None:

@@ -14,11 +14,13 @@ import select
 import signal
 import time
 from collections.abc import Callable
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final
 
 from coatcheck.errors import CoatcheckError, RequestTimeout, StoreUnavailable
 from coatcheck.messages import ActorReport, InspectActor
 from coatcheck.store.lmdb import LmdbStore
+from coatcheck.store.opener import boot_id
 from coatcheck.system import process
 from coatcheck.system.files import Whereabouts, forget_whereabouts, now_in_microseconds, seal_for
 from coatcheck.system.joining import find_manager
@@ -66,8 +68,9 @@ class Runner:
         Raises ConfigurationError and StoreUnavailable when the system does not come up at the first start.
         """
         self._export()
+        self._warn()
         LmdbStore(self._settings, background=False).prepare()  # the duty is the manager's
-        port = free_port(self._settings.port)
+        port = free_port(self._settings.port, self._settings.bind)
         process.adopt_orphans()
         process.raise_open_files()
         self._listen_to_signals()
@@ -89,16 +92,28 @@ class Runner:
         settings = self._settings
         os.environ["COATCHECK_HOME"] = str(settings.home)
         os.environ["COATCHECK_CLOCK"] = settings.clock
+        os.environ["COATCHECK_BIND"] = settings.bind
         os.environ["THESPLOG_FILE"] = str(settings.home / "thespian.log")
         os.environ["THESPLOG_FILE_MAXSIZE"] = "65536"
 
+    def _warn(self) -> None:
+        bind = self._settings.bind
+        if not ip_address(bind).is_loopback:
+            _log.warning(
+                "bind is %s: who can listen in on that network sees sessions and tokens, which are sealed but not "
+                "encrypted, and can repeat what was said; who can reach it can use up connections",
+                bind,
+            )
+
     def _start(self, port: int) -> None:
         epoch = new_epoch()
-        self._tree = Tree.start(seal_for(self._settings, epoch), port, self._log_definitions)
+        settings = self._settings
+        self._tree = Tree.start(seal_for(settings, epoch), port, self._log_definitions, settings.bind)
         self._silences = 0
         if not self._manager_answers(self._tree):
             return
-        Whereabouts(port, epoch, os.getpid(), now_in_microseconds()).write(self._settings.home)
+        boot = boot_id().decode("ascii", "replace")
+        Whereabouts(port, epoch, os.getpid(), now_in_microseconds(), settings.bind, boot).write(settings.home)
         self._ready(port)
 
     def _manager_answers(self, tree: Tree) -> bool:

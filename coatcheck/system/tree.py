@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import signal
@@ -15,6 +16,7 @@ from thespian.actors import ActorSystemException
 
 from coatcheck.errors import ConfigurationError, StoreUnavailable
 from coatcheck.system import process
+from coatcheck.system.files import LOOPBACK
 from coatcheck.system.seal import Seal
 from coatcheck.system.wire import StartedBase
 
@@ -34,14 +36,14 @@ class Tree:
         """The process group of all of them."""
 
     @classmethod
-    def start(cls, seal: Seal, port: int, log_definitions: dict[str, Any]) -> Tree:
+    def start(cls, seal: Seal, port: int, log_definitions: dict[str, Any], bind: str = LOOPBACK) -> Tree:
         """Start an admin. From the main thread: its children are to end with the thread that started them.
 
         Raises StoreUnavailable when it does not come up.
         """
         before = set(process.children(os.getpid()))
         try:
-            base = StartedBase(seal, port, log_definitions)
+            base = StartedBase(seal, port, log_definitions, bind)
         except ActorSystemException as error:
             _end_strangers(before)
             msg = f"the admin of the actor system does not come up on port {port}: is the port in use?"
@@ -135,13 +137,19 @@ def end_helpers(timeout: float = 2.0) -> None:
         time.sleep(0.005)
 
 
-def free_port(wanted: int | None) -> int:
-    """The port that was asked for, or any free one. Raises ConfigurationError when it is in use."""
+def free_port(wanted: int | None, bind: str = LOOPBACK) -> int:
+    """The port that was asked for, or any free one, on this address.
+
+    Raises ConfigurationError when it is in use, and when the address is none of this host.
+    """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", wanted or 0))
+            probe.bind((bind, wanted or 0))
         except OSError as error:
+            if error.errno == errno.EADDRNOTAVAIL:
+                msg = f"bind is {bind!r}, which is no address of this host: use one of its own, such as {LOOPBACK}"
+                raise ConfigurationError(msg) from error
             msg = f"port {wanted}: {error.strerror}; choose another with --port, or leave it out for any free one"
             raise ConfigurationError(msg) from error
         port: int = probe.getsockname()[1]

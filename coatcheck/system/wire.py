@@ -25,6 +25,7 @@ from thespian.system.transport import ReceiveEnvelope, SendStatus, TransmitInten
 
 from coatcheck.errors import ConfigurationError, RequestTimeout, StoreUnavailable
 from coatcheck.messages import Reply, Request
+from coatcheck.system.prepared import LOOPBACK, listen_on
 from coatcheck.system.seal import Seal
 from coatcheck.system.transport import SealedInit, SealedTransport
 
@@ -172,15 +173,20 @@ class _Context(_Speaker, BaseContext):
 class JoinedBase(_Speaker, TCPBase):
     """A system that runs already. Joining one never starts one, and leaving does not stop it."""
 
-    def __init__(self, seal: Seal, port: int, timeout: float) -> None:
-        """Raises StoreUnavailable when nobody answers at that port within ``timeout`` seconds."""
-        self._prepare(seal, port)
+    def __init__(self, seal: Seal, port: int, timeout: float, *, host: str = LOOPBACK, bind: str = LOOPBACK) -> None:
+        """Join the admin at ``host`` and ``port``; ``bind`` is the address at which it reaches this process.
+
+        Raises StoreUnavailable when nobody answers there within ``timeout`` seconds.
+        """
+        self._prepare(seal, port, bind)
+        self.adminAddr = address_of(f"{host}:{port}")
         if not self._admin_answers(timeout):
             self.transport.close()
             msg = f"no actor system answers on port {port}"
             raise StoreUnavailable(msg)
 
-    def _prepare(self, seal: Seal, port: int) -> None:
+    def _prepare(self, seal: Seal, port: int, bind: str) -> None:
+        listen_on(bind)
         self.capabilities = {
             "Admin Port": port,
             "Process Startup Method": _START_METHOD,
@@ -221,9 +227,9 @@ class JoinedBase(_Speaker, TCPBase):
 class StartedBase(JoinedBase):
     """A system that this process starts, and stops."""
 
-    def __init__(self, seal: Seal, port: int, log_definitions: dict[str, Any]) -> None:
+    def __init__(self, seal: Seal, port: int, log_definitions: dict[str, Any], bind: str = LOOPBACK) -> None:
         """Raises Thespian's InvalidActorAddress when the admin does not come up, as on a port that is in use."""
-        self._prepare(seal, port)
+        self._prepare(seal, port, bind)
         self._startAdmin(self.adminAddr, self.transport.myAddress, self.capabilities, log_definitions)
 
     def answers(self, timeout: float) -> bool:
