@@ -17,6 +17,8 @@ NAMES: Final = {
     "scale": "1,000,000 sessions beside 10,000: load, save, restart",
     "sweep": "how fast expired sessions go while another process loads and saves",
     "after-expiry": "saves of large sessions before and after most of a big store has expired",
+    "lanes": "the actor lane's authenticated wire beside a bare Thespian echo of the same size",
+    "sync-points": "what saves cost more because a power loss must not cost more than a second",
     "forged": "what a forged token costs",
 }
 """The benchmarks and the question that each one answers."""

@@ -30,7 +30,7 @@ def direct_side(home: Path, tokens: Sequence[str]) -> Iterator[Side]:
 def actor_side(home: Path, tokens: Sequence[str]) -> Iterator[Side]:
     """Flask with coatcheck on the actor lane, and the actor system that it needs as long as the block lasts."""
     with actor_system(home), coatcheck.connect(home, lane="actor") as client:
-        _await_answer(client, tokens[0])
+        await_answer(client, tokens[0])
         yield _side(ACTOR, client, tokens)
 
 
@@ -42,7 +42,8 @@ def actor_system(home: Path, **environ: str) -> Iterator[None]:
         yield
 
 
-def _await_answer(client: coatcheck.SessionClient, token: str) -> None:
+def await_answer(client: coatcheck.SessionClient, token: str) -> None:
+    """Wait until the actor system that was started knows this session."""
     deadline = time.monotonic() + START_SECONDS
     while True:
         try:
