@@ -17,6 +17,7 @@ from coatcheck import messages as m
 from coatcheck.client.line import Line, ManagerLine
 from coatcheck.client.sender import Sender
 from coatcheck.errors import BadToken, StoreUnavailable
+from coatcheck.keyring import keyring_from
 from coatcheck.store.arguments import (
     check_changes,
     check_grace,
@@ -27,6 +28,7 @@ from coatcheck.store.arguments import (
     sid_bytes,
 )
 from coatcheck.store.contract import CheckReport, CleanupReport, Found, SessionInfo, StoreStats
+from coatcheck.store.files import SECRET
 from coatcheck.system.failures import error_of
 from coatcheck.system.files import Whereabouts, keyring_of
 from coatcheck.tokens import Tokens
@@ -345,10 +347,13 @@ class ActorStore:
     @property
     def _tokens(self) -> Tokens:
         if self._minter is None:
-            # Where no system runs there may be no secret either, and this must not be what makes one.
-            if self.settings.secrets is None and isinstance(self._line, ManagerLine):
-                Whereabouts.read(self.settings.home)
-            self._minter = Tokens(keyring_of(self.settings))
+            if isinstance(self._line, ManagerLine):
+                if self.settings.secrets is None:
+                    Whereabouts.read(self.settings.home)  # says where no system runs; there may be no secret either
+                keyring = keyring_of(self.settings)
+            else:
+                keyring = keyring_from(self.settings.secrets, self.settings.home / SECRET)
+            self._minter = Tokens(keyring)
         return self._minter
 
     def _genuine(self, token: str) -> str:

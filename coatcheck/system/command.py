@@ -28,6 +28,7 @@ MISCONFIGURED: Final = 4
 NOT_STARTED: Final = 5
 IN_USE: Final = 6
 NOT_SERVING: Final = 7
+UNSOUND: Final = 8
 
 _ON_THE_STORE: Final = ("change", "check", "backup", "compact", "restore")
 _WITH_DIRECTORY: Final = {"backup": "a new directory to write to", "restore": "the directory of a backup"}
@@ -115,7 +116,9 @@ def _on_the_store(arguments: argparse.Namespace) -> int:
         return store_commands.backup(settings, arguments.operands[0])
     if arguments.command == "restore":
         return store_commands.restore_from(settings, arguments.operands[0])
-    return store_commands.check(settings) if arguments.command == "check" else store_commands.compact(settings)
+    if arguments.command == "compact":
+        return store_commands.compact(settings)
+    return 0 if store_commands.check(settings) else UNSOUND
 
 
 def status(settings: Settings, *, timeout: float, as_json: bool) -> int:

@@ -117,7 +117,13 @@ def lock_system(home: Path) -> int:
 
 
 def keyring_of(settings: Settings) -> Keyring:
-    """The server's secrets: those of the settings, or of the file in the state directory."""
+    """The secrets of a system: those of the settings, or of the file in the state directory, which is not made here.
+
+    Where there is none the system that runs has its secrets from somewhere else: ConfigurationError.
+    """
+    if settings.secrets is None and not (settings.home / SECRET).exists():
+        msg = f"the actor system of {settings.home} has its secrets from COATCHECK_SECRET: set it here, too"
+        raise ConfigurationError(msg)
     return keyring_from(settings.secrets, settings.home / SECRET)
 
 

@@ -12,9 +12,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from coatcheck.errors import ConfigurationError, StoreUnavailable
+from coatcheck.errors import StoreUnavailable
 from coatcheck.messages import ActorReport, InspectActor
-from coatcheck.store.files import SECRET
 from coatcheck.system.files import Whereabouts
 from coatcheck.system.joining import find_manager, join_base
 from coatcheck.system.names import SUPERVISOR_CLASS, SUPERVISOR_NAME
@@ -70,7 +69,6 @@ def _look(settings: Settings, deadline: float, found: SystemStatus) -> None:
     where = Whereabouts.read(settings.home)
     if alive(where.pid):
         found.actors.append({"actor": "runner", "pid": where.pid, "state": "alive", "port": where.port})
-        _require_secrets(settings)
     base, _ = join_base(settings, _left(deadline))
     try:
         supervisor = base.named_actor(SUPERVISOR_CLASS, SUPERVISOR_NAME, _left(deadline))
@@ -87,13 +85,6 @@ def _look(settings: Settings, deadline: float, found: SystemStatus) -> None:
         _require_ready(base, manager, deadline, row)
     finally:
         base.leave()
-
-
-def _require_secrets(settings: Settings) -> None:
-    """Joining would make the file; but the system that runs has other secrets, or there would be one."""
-    if settings.secrets is None and not (settings.home / SECRET).exists():
-        msg = f"the actor system of {settings.home} has its secrets from COATCHECK_SECRET: set it here, too"
-        raise ConfigurationError(msg)
 
 
 def _inspect(base: Any, address: Any, deadline: float, row: dict[str, Any]) -> ActorReport:

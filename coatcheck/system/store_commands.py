@@ -15,9 +15,6 @@ from coatcheck.store.restore import REPLACED, restore
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-PROBLEMS: Final = 8
-"""The exit code of a check that found something."""
-
 _SHOWN: Final = 20
 
 
@@ -40,8 +37,8 @@ def change(settings: Settings, assignments: Sequence[str]) -> int:
     return 0
 
 
-def check(settings: Settings) -> int:
-    """Compare every record with every index, and show what does not fit; the exit code."""
+def check(settings: Settings) -> bool:
+    """Compare every record with every index, and show what does not fit; whether all does."""
     store = _store_of(settings)
     try:
         report = store.check()
@@ -52,7 +49,7 @@ def check(settings: Settings) -> int:
         _say(f"  {problem.kind} at {problem.where}: expected {problem.detail}")
     if len(report.problems) > _SHOWN:
         _say(f"  and {len(report.problems) - _SHOWN} more")
-    return 0 if report.clean else PROBLEMS
+    return report.clean
 
 
 def backup(settings: Settings, target: str) -> int:

@@ -105,7 +105,7 @@ def test_another_machine(home: Path) -> None:
     whereabouts(home, boot="another boot")
 
     with pytest.raises(ConfigurationError, match="runs on another machine"):
-        join(home, timeout=0.5)
+        join(home, timeout=0.5, secrets=("s" * 40,))
 
 
 def test_it_could_not_answer(home: Path) -> None:
@@ -113,7 +113,7 @@ def test_it_could_not_answer(home: Path) -> None:
     whereabouts(home)
 
     with pytest.raises(ConfigurationError, match="set COATCHECK_BIND to the address at which it reaches this process"):
-        join(home, timeout=0.5)
+        join(home, timeout=0.5, secrets=("s" * 40,))
 
 
 def test_a_dead_system_elsewhere_is_an_outage(home: Path, address: str) -> None:
@@ -121,4 +121,4 @@ def test_a_dead_system_elsewhere_is_an_outage(home: Path, address: str) -> None:
     whereabouts(home, host=address)
 
     with pytest.raises(StoreUnavailable, match="does not answer"):
-        join(home, timeout=0.5)
+        join(home, timeout=0.5, secrets=("s" * 40,))

@@ -11,6 +11,7 @@ import pytest
 
 from coatcheck.errors import ConfigurationError, StoreUnavailable
 from coatcheck.settings import Settings
+from coatcheck.store.lmdb import LmdbStore
 from coatcheck.system.files import SYSTEM, SystemRuns, Whereabouts, forget_whereabouts, keyring_of, lock_system
 
 WHERE = Whereabouts(port=4711, epoch=b"e" * 16, pid=12, started_at=34)
@@ -74,5 +75,9 @@ def test_the_secret_is_that_of_the_store(home: Path) -> None:
     given = Settings(home=home, secrets=["a" * 40, b"b" * 40])
 
     assert len(keyring_of(given)) == 2
+    with pytest.raises(ConfigurationError, match="has its secrets from COATCHECK_SECRET: set it here, too"):
+        keyring_of(Settings(home=home))
+    assert not (home / "secret").exists()
+    LmdbStore(Settings(home=home), background=False).prepare()
     made = keyring_of(Settings(home=home))
     assert made.derive("wire") == keyring_of(Settings(home=home)).derive("wire") != keyring_of(given).derive("wire")

@@ -82,7 +82,7 @@ def test_somebody_else_on_the_port_is_not_taken_for_the_system(home: Path) -> No
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         with pytest.raises(RequestTimeout):
-            join(home, timeout=0.5)
+            join(home, timeout=0.5, secrets=("s" * 40,))
     thread.join(5)
 
 

@@ -130,4 +130,4 @@ def test_the_page_has_all_exit_codes() -> None:
     codes = {value for name, value in vars(command).items() if name.isupper() and isinstance(value, int)}
 
     assert rows == {0, 2} | codes
-    assert codes == {3, 4, 5, 6, 7}
+    assert codes == {3, 4, 5, 6, 7, 8}

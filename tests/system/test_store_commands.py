@@ -10,8 +10,7 @@ import pytest
 from coatcheck.settings import Settings
 from coatcheck.store import restore as room
 from coatcheck.store.lmdb import LmdbStore
-from coatcheck.system.command import IN_USE, MISCONFIGURED, main
-from coatcheck.system.store_commands import PROBLEMS
+from coatcheck.system.command import IN_USE, MISCONFIGURED, UNSOUND, main
 from tests.support.processes import Job
 
 
@@ -48,7 +47,7 @@ def test_a_store_that_is_not_sound(home: Path, token: str, capsys: pytest.Captur
     environment.end_write(transaction, commit=True)
     store.close()
 
-    assert run("check", "--home", home) == PROBLEMS
+    assert run("check", "--home", home) == UNSOUND
 
     said = capsys.readouterr().out
     assert "token-without-session at" in said
