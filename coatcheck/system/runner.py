@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from coatcheck.settings import Settings
 
 STOP_WITHIN: Final = 8.0
-"""Seconds in which everything may end in good order."""
+"""Seconds in which everything may end in good order, from the signal on."""
 
 READY_WITHIN: Final = 30.0
 """Seconds in which the first system has to be ready."""
@@ -44,6 +44,7 @@ _ROUND: Final = 1.0
 _GREETING: Final = 2.0
 _SILENCES: Final = 3
 _LONGEST_PAUSE: Final = 5.0
+_SHORTEST_STOP: Final = 1.0
 
 _log = logging.getLogger("coatcheck.system")
 
@@ -57,6 +58,7 @@ class Runner:
         self._log_definitions = log_definitions
         self._ready = ready
         self._stops = 0
+        self._stop_by = 0.0
         self._tree: Tree | None = None
         self._supervisor_pid: int | None = None
         self._silences = 0
@@ -193,10 +195,13 @@ class Runner:
 
     def _stop(self) -> None:
         forget_whereabouts(self._settings.home)
-        tree, self._tree = self._tree, None
-        if tree is not None:
+        # It stays where a second signal finds it.
+        if self._tree is not None:
             _log.info("stopping")
-            tree.stop(STOP_WITHIN)
+            # A greeting that nobody answers may have taken some of the time.
+            left = self._stop_by - time.monotonic() if self._stops else STOP_WITHIN
+            self._tree.stop(max(_SHORTEST_STOP, left))
+            self._tree = None
         end_helpers()
 
     # Signals ---------------------------------------------------------------------------------------------------
@@ -209,6 +214,8 @@ class Runner:
 
     def _on_stop(self, _number: int, _frame: FrameType | None) -> None:
         self._stops += 1
+        if self._stops == 1:
+            self._stop_by = time.monotonic() + STOP_WITHIN
         if self._stops > 1 and self._tree is not None:
             process.end_group(self._tree.group)
 

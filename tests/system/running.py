@@ -35,12 +35,15 @@ def until(what: Callable[[], Any], why: str, patience: float = PATIENCE) -> Any:
 class RunningSystem:
     """The actor system of a state directory, in the foreground of its own process; ready when the block begins."""
 
-    def __init__(self, home: Path, *arguments: str, cwd: Path | None = None, **environ: str) -> None:
+    def __init__(
+        self, home: Path, *arguments: str, cwd: Path | None = None, log: Path | None = None, **environ: str
+    ) -> None:
+        """``log``: the file for what it prints and logs, instead of one beside ``home``."""
         self.home = home
         self._arguments = [sys.executable, str(ROOT / "run_system.py"), "--home", str(home), *arguments]
         self._environ = {**os.environ, **environ}
         self._cwd = cwd
-        self._log = home.with_name(f"{home.name}-{id(self)}.log")
+        self._log = log or home.with_name(f"{home.name}-{id(self)}.log")
 
     def start(self) -> RunningSystem:
         """Start it, without waiting."""
