@@ -35,7 +35,7 @@ def end_with_parent(parent: int, number: int = signal.SIGTERM, *, wait: float = 
     deadline = time.monotonic() + wait
     # Asked for too early, the signal would come when the process between ends.
     while os.getppid() != parent:
-        if time.monotonic() >= deadline:
+        if time.monotonic() >= deadline or not alive(parent):
             return False
         time.sleep(0.001)
     _prctl(_PR_SET_PDEATHSIG, number)

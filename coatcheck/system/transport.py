@@ -63,10 +63,12 @@ class SealedEndpoint(TCPEndpoint):
         return self.args[1] is not None
 
     def end_with_parent(self) -> None:
-        """See that no actor outlives its system: when its parent ends, a process ends."""
+        """See that no actor outlives its system: when its parent ends, or has ended before this, a process ends."""
         if self.is_admin:
-            process.end_with_parent(self.parent, signal.SIGKILL, wait=_ADMIN_ADOPTED)
-        elif not process.end_with_parent(self.parent):
+            ends = process.end_with_parent(self.parent, signal.SIGKILL, wait=_ADMIN_ADOPTED)
+        else:
+            ends = process.end_with_parent(self.parent)
+        if not ends:
             os._exit(1)
 
 
