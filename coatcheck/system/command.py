@@ -20,7 +20,6 @@ import coatcheck
 from coatcheck.errors import CoatcheckError, ConfigurationError
 from coatcheck.settings import Settings
 from coatcheck.store.policy import CHANGEABLE
-from coatcheck.system import store_commands
 from coatcheck.system.files import SystemRuns, lock_system
 
 OTHER_RUNS: Final = 3
@@ -109,6 +108,8 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _on_the_store(arguments: argparse.Namespace) -> int:
+    from coatcheck.system import store_commands
+
     settings = Settings.load(arguments.home)
     if arguments.command == "change":
         return store_commands.change(settings, arguments.operands)

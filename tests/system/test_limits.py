@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -29,6 +30,15 @@ IDLE_STOP_WITHIN = 2.0
 
 STUCK_STOP_WITHIN = 12.0
 """Seconds from SIGTERM until a system has gone of which somebody does not listen any more."""
+
+
+def allowed() -> float:
+    """The limit; more on a machine that has other things to do, by what ten interpreters take there that do nothing."""
+    begin = time.monotonic()
+    idle = [subprocess.Popen([sys.executable, "-c", "import argparse, json, logging.config"]) for _ in range(10)]
+    for each in idle:
+        assert each.wait(60) == 0
+    return max(REFUSED_WITHIN, 4 * (time.monotonic() - begin))
 
 
 def test_of_ten_that_start_at_once_one_runs(home: Path) -> None:
@@ -56,7 +66,7 @@ def test_of_ten_that_start_at_once_one_runs(home: Path) -> None:
         assert {systems[number].process.returncode for number in ended} == {OTHER_RUNS}
         for number in ended:
             assert f"process {systems[one].pid} runs an actor system on {home} already" in systems[number].log
-        assert max(ended.values()) < REFUSED_WITHIN, ended
+        assert max(ended.values()) < allowed(), ended
         store = ActorStore(Settings(home=home))
         assert serves(store)
         store.close()
