@@ -24,6 +24,7 @@ _HOMES = {
         (
             "CoatcheckError",
             "ConfigurationError",
+            "EncryptionKeyMissing",
             "StoreUnavailable",
             "StoreFull",
             "RequestTimeout",
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from coatcheck.errors import CoatcheckError as CoatcheckError
     from coatcheck.errors import ConfigurationError as ConfigurationError
     from coatcheck.errors import CorruptRecord as CorruptRecord
+    from coatcheck.errors import EncryptionKeyMissing as EncryptionKeyMissing
     from coatcheck.errors import PrincipalLimit as PrincipalLimit
     from coatcheck.errors import ReauthenticationRequired as ReauthenticationRequired
     from coatcheck.errors import RequestTimeout as RequestTimeout

@@ -8,6 +8,7 @@ same thing: only the first may cost a browser its cookie.
 from __future__ import annotations
 
 import copyreg
+from collections.abc import Sequence
 from typing import Any, Final
 
 _MISSING: Final = {
@@ -31,6 +32,21 @@ class CoatcheckError(Exception):
 
 class ConfigurationError(CoatcheckError):
     """Settings, files or permissions that cannot work; the text names what and the remedy."""
+
+
+class EncryptionKeyMissing(ConfigurationError):
+    """Something is sealed under an encryption key that this process does not have; ``key_id`` names it (8 hex digits).
+
+    Nothing is known about the session: it is not missing.
+    """
+
+    def __init__(self, key_id: str, known: Sequence[str] = (), message: str | None = None) -> None:
+        super().__init__(
+            message
+            or f"sealed under the encryption key {key_id}, which is not among those of this process "
+            f"({', '.join(known) or 'it has none'}): put that key back into COATCHECK_ENCRYPTION_KEYS"
+        )
+        self.key_id = key_id
 
 
 class StoreUnavailable(CoatcheckError):

@@ -51,6 +51,12 @@ class Settings:
     secrets: Sequence[str | bytes] | None = field(default=None, repr=False)
     """Server secrets, newest first (``COATCHECK_SECRET``); None: the file ``secret`` in the state directory."""
 
+    encryption_keys: Sequence[str | bytes] | None = field(default=None, repr=False)
+    """Keys for encryption at rest, newest first; None: those of the file, or no encryption."""
+
+    encryption_keys_file: Path | str | None = None
+    """A file with the encryption keys, one a line, newest first."""
+
     lane: Lane = "direct"
     """How a client reaches the store (``COATCHECK_LANE``)."""
 
@@ -133,6 +139,12 @@ class Settings:
                 msg = f"{name} is {value!r}: use a number above 0"
                 raise ConfigurationError(msg)
         _check_bind(self.bind)
+        file = self.encryption_keys_file
+        if file is not None:
+            if not isinstance(file, (str, Path)) or not str(file).strip():
+                msg = f"encryption_keys_file is {file!r}: use the path of a file"
+                raise ConfigurationError(msg)
+            object.__setattr__(self, "encryption_keys_file", Path(file).absolute())
         limit = self.max_sessions_per_principal
         if limit is not None and (not isinstance(limit, int) or limit < 0):
             msg = f"max_sessions_per_principal is {limit!r}: use a whole number, 0 for no limit"
@@ -140,6 +152,15 @@ class Settings:
         if self.port is not None and not (isinstance(self.port, int) and 0 < self.port < 65536):
             msg = f"port is {self.port!r}: use 1 to 65535, or leave it out for any free one"
             raise ConfigurationError(msg)
+
+    def of_the_store(self, home: Path | None = None) -> Settings:
+        """Of these only those that say where the store is and who may open it, and no wishes."""
+        return Settings(
+            home=home or self.home,
+            secrets=self.secrets,
+            encryption_keys=self.encryption_keys,
+            encryption_keys_file=self.encryption_keys_file,
+        )
 
     @classmethod
     def load(
@@ -159,9 +180,10 @@ class Settings:
         values = {name: value for name, value in given.items() if value is not None}
         if home is not None:
             values["home"] = home
+        overruled = _EITHER if _EITHER & set(values) else frozenset()
         for name, variable in _VARIABLES.items():
             text = environ.get(variable, "").strip()
-            if name not in values and text:
+            if name not in values and name not in overruled and text:
                 values[name] = _from_text(name, variable, text)
         return cls(**values)
 
@@ -180,6 +202,7 @@ _PREFIX: Final = "COATCHECK_"
 _WHOLE: Final = ("map_size", "max_session_bytes", "max_flashes", "max_sessions_per_principal", "pool_size", "port")
 _SECONDS: Final = ("gate_timeout", "ask_timeout")
 _LIFETIMES: Final = ("anonymous", "signed_in")
+_EITHER: Final = frozenset({"encryption_keys", "encryption_keys_file"})
 _VARIABLES: Final = {
     each.name: "COATCHECK_SECRET" if each.name == "secrets" else f"{_PREFIX}{each.name.upper()}"
     for each in fields(Settings)
@@ -211,7 +234,7 @@ def _directory(home: Any) -> Path:
 
 
 def _from_text(name: str, variable: str, text: str) -> Any:
-    if name == "secrets":
+    if name in ("secrets", "encryption_keys"):
         return tuple(text.replace(",", " ").split())
     try:
         if name in _WHOLE:

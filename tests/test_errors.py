@@ -13,6 +13,7 @@ from coatcheck.errors import (
     CoatcheckError,
     ConfigurationError,
     CorruptRecord,
+    EncryptionKeyMissing,
     PrincipalLimit,
     ReauthenticationRequired,
     RequestTimeout,
@@ -27,6 +28,7 @@ from coatcheck.errors import (
 EXAMPLES: list[CoatcheckError] = [
     CoatcheckError("x"),
     ConfigurationError("x"),
+    EncryptionKeyMissing("0a1b2c3d", ["4e5f6071"]),
     StoreUnavailable("x", holder_pid=7, held_for=1.5),
     StoreFull("x"),
     RequestTimeout("x", timeout=2.0),

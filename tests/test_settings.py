@@ -95,6 +95,8 @@ def test_the_process_environment_is_the_default(monkeypatch: pytest.MonkeyPatch)
         ("home", " "),
         ("home", 5),
         ("home", b"state"),
+        ("encryption_keys_file", " "),
+        ("encryption_keys_file", 5),
         ("anonymous", 3600),
         ("signed_in", "nist-aal2"),
     ],

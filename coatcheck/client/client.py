@@ -13,6 +13,7 @@ from coatcheck.clock import clock_from
 from coatcheck.errors import ConfigurationError, StoreUnavailable
 from coatcheck.keyring import keyring_from
 from coatcheck.outage import OutageLog
+from coatcheck.sealing import sealing_of
 from coatcheck.session import Session
 from coatcheck.settings import Settings
 from coatcheck.store.contract import CheckReport, CleanupReport, Found, SessionInfo, SessionStore, StoreStats
@@ -51,6 +52,8 @@ class SessionClient:
         """``store`` instead of the one that the settings describe; ``clock`` instead of the one they name."""
         if settings.secrets is not None:
             keyring_from(settings.secrets, settings.home)  # what cannot be a secret is said now, not to a visitor
+        if store is None and settings.lane == "direct":
+            sealing_of(settings)
         self.settings = settings
         self.clock: Clock = clock or clock_from(settings.clock)
         self.store: SessionStore = self._store_of(settings) if store is None else store

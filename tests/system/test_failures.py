@@ -13,6 +13,7 @@ from coatcheck.errors import (
     CoatcheckError,
     ConfigurationError,
     CorruptRecord,
+    EncryptionKeyMissing,
     PrincipalLimit,
     RequestTimeout,
     SessionConflict,
@@ -29,6 +30,7 @@ from coatcheck.system.failures import error_of, reply_of
 EXAMPLES: list[Exception] = [
     CoatcheckError("text"),
     ConfigurationError("text"),
+    EncryptionKeyMissing("0a1b2c3d", ["4e5f6071"]),
     StoreUnavailable("text", holder_pid=7, held_for=1.5),
     StoreFull("text"),
     RequestTimeout("text", timeout=2.0),
