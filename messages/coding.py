@@ -195,6 +195,6 @@ CODINGS: Final[dict[str, Coding]] = {
     "Sequence[SessionInfo]": _many(_info),
     "CleanupReport": _report(CleanupReport),
     "StoreStats": _report(StoreStats, counters=_mapping),
-    "CheckReport": _report(CheckReport, problems=_many(_problem)),
+    "CheckReport": _report(CheckReport, problems=_many(_problem), sealed=_mapping, sealed_events=_mapping),
 }
 """By annotation, as it is written in the message classes."""

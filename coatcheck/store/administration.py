@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from coatcheck.errors import ConfigurationError
 from coatcheck.store import audit, backup, header
-from coatcheck.store.base import StoreBase
 from coatcheck.store.check import check
 from coatcheck.store.contract import CheckReport, CleanupReport, SessionInfo, StoreStats
 from coatcheck.store.expiry import sweep, sweep_batch
 from coatcheck.store.full import again_when_full
 from coatcheck.store.policy import CHANGEABLE, Policy, write
-from coatcheck.store.record import Record
+from coatcheck.store.sessions import Sessions
 from coatcheck.store.statistics import count
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 _SLICE = 200
 
 
-class Administration(StoreBase):
+class Administration(Sessions):
     """What operators and the manager call."""
 
     @again_when_full
@@ -53,7 +52,7 @@ class Administration(StoreBase):
                     rows.append((cursor.key(), cursor.value()))
                     more = cursor.next()
             for sid, row in rows:
-                record = Record(sid, header.current(row))
+                record = self._record_at(sid, header.current(row))
                 if now < record.expires_at:
                     yield record.info()
                     if limit is not None:
@@ -67,7 +66,7 @@ class Administration(StoreBase):
     def events(self, *, after: int = -1, limit: int = 1000, ring: bytes = audit.LIFE) -> list[AuditEvent]:
         """Audit events after that sequence number, oldest first."""
         with self._read() as transaction:
-            return list(audit.events(transaction, self._tables, ring, after, limit))
+            return list(audit.events(transaction, self._tables, ring, after, limit, self._sealing))
 
     def stats(self) -> StoreStats:
         """Counts and sizes; see the contract."""
@@ -76,7 +75,7 @@ class Administration(StoreBase):
     def check(self) -> CheckReport:
         """Compare every record with every index; see the contract."""
         with self._read() as transaction:
-            return check(transaction, self._tables, self.keyring)
+            return check(transaction, self._tables, self.keyring, self._sealing)
 
     def backup(self, target: str | PathLike[str]) -> None:
         """Write a consistent copy; see the contract."""

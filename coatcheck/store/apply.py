@@ -63,7 +63,7 @@ def _increment(change: kinds.Increment) -> Step:
     key, by = change.key, change.by
 
     def step(draft: Draft) -> None:
-        packed = draft.values.get(key)
+        packed = draft.get(key)
         have = 0 if packed is None else unpack(packed)
         if isinstance(have, bool) or not isinstance(have, (int, float)):
             msg = f"Increment({key!r}) needs a number there, but finds {type(have).__name__}: use Set first"
@@ -83,7 +83,7 @@ def _append(change: kinds.Append) -> Step:
     item = pack(change.item, f"{change.key}[]")
 
     def step(draft: Draft) -> None:
-        draft.put(key, append(draft.values.get(key), item, limit, key))
+        draft.put(key, append(draft.get(key), item, limit, key))
 
     return step
 
@@ -105,7 +105,7 @@ def _push_flash(change: kinds.PushFlash) -> Step:
 
 def _replace_flashes(change: kinds.ReplaceFlashes) -> Step:
     packed = [pack_flash(each) for each in change.flashes]
-    return lambda draft: draft.replace_flashes(packed)
+    return lambda draft: draft.replace_flashes(draft.stored(packed))
 
 
 def _drop_if_empty(_: kinds.DropIfEmpty) -> Step:

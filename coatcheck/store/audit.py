@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from coatcheck.codec import pack, unpack
 from coatcheck.codec_packers import pack_quickly
+from coatcheck.errors import CorruptRecord, EncryptionKeyMissing
+from coatcheck.sealing import DETAIL, ID_SIZE, PRINCIPAL
 
 if TYPE_CHECKING:
+    from coatcheck.sealing import Sealing
     from coatcheck.store.tables import Tables, Transaction
 
 LIFE: Final = b"L"
@@ -25,8 +28,11 @@ REFUSED: Final = b"R"
 ROOM: Final = {LIFE: 100_000, REFUSED: 10_000}
 """Events a ring holds before the oldest fall out."""
 
-Row = tuple[int, str, bytes, "str | None", dict[str, Any]]
-"""When (microseconds UTC), kind, sid, principal, detail."""
+UNREADABLE: Final = "sealed_under"
+"""In the detail of an event that cannot be opened: the id of its key, or "?" where it was changed."""
+
+Row = tuple[int, str, bytes, "str | bytes | None", "dict[str, Any] | bytes"]
+"""When (microseconds UTC), kind, sid, principal, detail; the last two are bytes where they are sealed."""
 
 _KEY: Final = struct.Struct(">cQ")
 
@@ -60,13 +66,22 @@ def note(
     at: int,
     kind: str,
     sid: bytes = b"",
-    principal: str | None = None,
+    principal: str | bytes | None = None,
     *,
     ring: bytes = LIFE,
-    detail: Mapping[str, Any] | None = None,
+    detail: Mapping[str, Any] | bytes | None = None,
 ) -> None:
-    """Append an event inside the transaction that did what it tells of."""
-    note_all(transaction, tables, [(at, kind, sid, principal, dict(detail or {}))], ring)
+    """Append an event inside the transaction that did what it tells of.
+
+    In an encrypted store the principal is given as the session has it, sealed, and the detail by ``sealed_detail``.
+    """
+    known = detail if isinstance(detail, bytes) else dict(detail or {})
+    note_all(transaction, tables, [(at, kind, sid, principal, known)], ring)
+
+
+def sealed_detail(detail: Mapping[str, Any], sealing: Sealing | None) -> Mapping[str, Any] | bytes:
+    """What is to be told, as it is to be kept."""
+    return detail if sealing is None else sealing.session(b"").seal(DETAIL, pack(dict(detail)))
 
 
 def note_all(transaction: Transaction, tables: Tables, rows: Iterable[Row], ring: bytes = LIFE) -> None:
@@ -86,13 +101,74 @@ def note_all(transaction: Transaction, tables: Tables, rows: Iterable[Row], ring
 
 
 def events(
-    transaction: Transaction, tables: Tables, ring: bytes = LIFE, after: int = -1, limit: int = 1000
+    transaction: Transaction,
+    tables: Tables,
+    ring: bytes = LIFE,
+    after: int = -1,
+    limit: int = 1000,
+    sealing: Sealing | None = None,
 ) -> Iterator[AuditEvent]:
-    """Events after that sequence number, oldest first, at most ``limit``."""
+    """Events after that sequence number, oldest first, at most ``limit``.
+
+    What is sealed and cannot be opened is left out of an event: what happened, and when, can be told all the same.
+    """
     with transaction.cursor(db=tables.audit) as cursor:
         more = cursor.set_range(_KEY.pack(ring, after + 1))
         while more and limit and cursor.key()[:1] == ring:
-            at, kind, sid, principal, detail = unpack(cursor.value())
+            at, kind, sid, principal, detail = opened(unpack(cursor.value()), sealing)
             yield AuditEvent(_KEY.unpack(cursor.key())[1], at, kind, sid.hex(), principal, detail)
             limit -= 1
             more = cursor.next()
+
+
+def opened(row: Row, sealing: Sealing | None) -> tuple[int, str, bytes, str | None, dict[str, Any]]:
+    """A row in the clear; without what cannot be opened, and with the reason in the detail."""
+    at, kind, sid, principal, detail = row
+    told: dict[str, Any] = {}
+    name: str | None = None
+    try:
+        if isinstance(principal, bytes):
+            name = _open(sealing, sid, PRINCIPAL, principal).decode("utf-8", "surrogatepass")
+        else:
+            name = principal
+        told = unpack(_open(sealing, b"", DETAIL, detail)) if isinstance(detail, bytes) else detail
+    except EncryptionKeyMissing as error:
+        told = {UNREADABLE: error.key_id}
+    except CorruptRecord:
+        told = {UNREADABLE: "?"}
+    return at, kind, sid, name, told
+
+
+def _open(sealing: Sealing | None, sid: bytes, place: bytes, piece: bytes) -> bytes:
+    if sealing is None:
+        raise EncryptionKeyMissing(piece[:ID_SIZE].hex())
+    return sealing.session(sid).open(place, piece)
+
+
+def reseal(
+    transaction: Transaction,
+    tables: Tables,
+    key: bytes,
+    former: Sealing | None,
+    sealing: Sealing | None,
+    *,
+    without_unreadable: bool = False,
+) -> bool:
+    """Keep an event under the newest key, or in the clear without one; whether that could be done.
+
+    ``without_unreadable``: what cannot be opened is given up.
+    """
+    row = transaction.get(key, db=tables.audit)
+    if row is None:
+        return True
+    sealed: Row = unpack(row)
+    at, kind, sid, principal, detail = opened(sealed, former)
+    if UNREADABLE in detail and not without_unreadable:
+        return False
+    told = {} if UNREADABLE in detail else detail
+    name: str | bytes | None = principal
+    if sealing is not None and principal is not None:
+        name = sealing.session(sid).seal(PRINCIPAL, principal.encode("utf-8", "surrogatepass"))
+    kept = sealed_detail(told, sealing) if key[:1] == REFUSED else told
+    transaction.put(key, pack([at, kind, sid, name, kept]), db=tables.audit)
+    return True

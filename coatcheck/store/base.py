@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from coatcheck.clock import clock_from
 from coatcheck.keyring import Keyring, keyring_from
+from coatcheck.sealing import Sealing, refuse_secrets, sealing_of
 from coatcheck.store import files, policy
 from coatcheck.store.environment import Environment
 from coatcheck.store.refusals import KINDS
@@ -44,6 +45,9 @@ class StoreBase:
         self._here: Environment  # as last joined, for use inside a transaction: joining there would wait for itself
         self._keyring: Keyring | None = None
         self._now = self.clock.now
+        self._sealing: Sealing | None = None
+        self.any_keys = False
+        """Whether to open the store whatever encryption keys it has: for what is to change them."""
 
     # Opening ---------------------------------------------------------------------------------------------------
 
@@ -65,9 +69,11 @@ class StoreBase:
         files.prepare_directory(settings.home)
         keyring = keyring_from(settings.secrets, settings.home / files.SECRET)
         fingerprints = keyring.fingerprints()
+        sealing = sealing_of(settings)
+        refuse_secrets(sealing, keyring)
 
         def founder(transaction: Transaction, tables: Tables) -> policy.Policy:
-            return policy.settle(transaction, tables, settings, fingerprints)
+            return policy.settle(transaction, tables, settings, fingerprints, sealing, any_keys=self.any_keys)
 
         environment = environment_at(settings.home, founder, self.clock)
         environment.upkeep.background |= self._background
@@ -81,6 +87,7 @@ class StoreBase:
             raise
         self._keyring = keyring
         self._tokens = Tokens(keyring)
+        self._sealing = environment.upkeep.sealing = sealing
         self._room = Room(environment)
         self._here = environment
         self._exchange(environment)

@@ -16,11 +16,11 @@ from coatcheck.codec import ext_hook, unpack
 from coatcheck.errors import CorruptRecord
 
 _HEAD: Final = struct.Struct(">II")
-_ARRAY: Final = struct.Struct(">BI")
-_INDEX: Final = _HEAD.size + _ARRAY.size
+ARRAY: Final = struct.Struct(">BI")
+_INDEX: Final = _HEAD.size + ARRAY.size
 _USUAL_INDEX: Final = 1024
-_UNREADABLE: Final = "the body of a session cannot be read: run 'check', then restore a backup"
-_SURROGATES: Final = "surrogatepass"
+UNREADABLE: Final = "the body of a session cannot be read: run 'check', then restore a backup"
+SURROGATES: Final = "surrogatepass"
 
 Take = list[Any]
 """``[take id, microseconds UTC, [packed flash, ...]]``"""
@@ -42,10 +42,10 @@ class Body:
         try:
             self.start = _INDEX + _HEAD.unpack_from(raw)[1]
             self.keys, self.lengths, self.flash_lengths, self.takes_length = msgpack.unpackb(
-                raw[_INDEX : self.start], unicode_errors=_SURROGATES
+                raw[_INDEX : self.start], unicode_errors=SURROGATES
             )
         except (ValueError, TypeError, struct.error) as error:
-            raise CorruptRecord(_UNREADABLE) from error
+            raise CorruptRecord(UNREADABLE) from error
 
     def values(self) -> dict[str, Any]:
         """Everything decoded at once."""
@@ -118,7 +118,7 @@ def values_of(raw: bytes) -> dict[str, Any]:
             memoryview(raw)[_HEAD.size : _HEAD.size + _HEAD.unpack_from(raw)[0]],
             ext_hook=ext_hook,
             strict_map_key=False,
-            unicode_errors=_SURROGATES,
+            unicode_errors=SURROGATES,
             timestamp=3,
         )
         return dict(zip(keys, values, strict=True))
@@ -145,10 +145,10 @@ def join(values: dict[str, bytes], flashes: list[bytes], takes: list[Take]) -> b
 
 def _head(keys: list[str], lengths: list[int], flash_lengths: list[int], takes_length: int) -> bytes:
     """All that stands before the values."""
-    packer = msgpack.Packer(unicode_errors=_SURROGATES, buf_size=_USUAL_INDEX)
+    packer = msgpack.Packer(unicode_errors=SURROGATES, buf_size=_USUAL_INDEX)
     index: bytes = packer.pack((keys, lengths, flash_lengths, takes_length))
-    region = _ARRAY.size + len(index) + sum(lengths)
-    return b"".join((_HEAD.pack(region, len(index)), _ARRAY.pack(0xDD, len(keys) + 1), index))
+    region = ARRAY.size + len(index) + sum(lengths)
+    return b"".join((_HEAD.pack(region, len(index)), ARRAY.pack(0xDD, len(keys) + 1), index))
 
 
 def size_of(values: dict[str, bytes], flashes: list[bytes]) -> int:

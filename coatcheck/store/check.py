@@ -6,33 +6,41 @@ It reads one snapshot, so it can run while others write.
 from __future__ import annotations
 
 import struct
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
+from coatcheck.codec import unpack
 from coatcheck.errors import CoatcheckError
+from coatcheck.sealing import ID_SIZE
 from coatcheck.store import header, token_table
+from coatcheck.store.audit import REFUSED
 from coatcheck.store.contract import CheckReport, Problem
 from coatcheck.store.draft import read_chunks
 from coatcheck.store.header import CHUNKED, Header
 from coatcheck.store.record import Record
+from coatcheck.store.sealed_record import SealedRecord
 from coatcheck.store.tables import CURRENT, EXPIRY, GRACE, MEMBER, SESSION_DUE, TOKEN, TOKEN_DUE, Tables, Transaction
 from coatcheck.store.token_table import TokenRow
 
 if TYPE_CHECKING:
     from coatcheck.keyring import Keyring
+    from coatcheck.sealing import Sealing
 
 MOST: Final = 1000
 """Problems a report holds."""
 
 
-def check(transaction: Transaction, tables: Tables, keyring: Keyring) -> CheckReport:
+def check(transaction: Transaction, tables: Tables, keyring: Keyring, sealing: Sealing | None = None) -> CheckReport:
     """Check the snapshot of this read transaction."""
-    return _Check(transaction, tables, keyring).run()
+    return _Check(transaction, tables, keyring, sealing).run()
 
 
 class _Check:
-    def __init__(self, transaction: Transaction, tables: Tables, keyring: Keyring) -> None:
-        self.transaction, self.tables, self.keyring = transaction, tables, keyring
+    def __init__(self, transaction: Transaction, tables: Tables, keyring: Keyring, sealing: Sealing | None) -> None:
+        self.transaction, self.tables, self.keyring, self.sealing = transaction, tables, keyring, sealing
+        self.sealed: Counter[str] = Counter()
+        self.sealed_events: Counter[str] = Counter()
         self.problems: list[Problem] = []
         self.sessions = self.entries = 0
         self.left_behind: set[bytes] = set()
@@ -50,7 +58,12 @@ class _Check:
             for key, row in self._rows(table):
                 self.entries += 1
                 self._guarded("index", key, step, key, row)
-        return CheckReport(self.sessions, self.entries, tuple(self.problems))
+        if self.sealing is not None:
+            for key, row in self._rows(self.tables.audit):
+                self._guarded("audit", key, self._event, key, row)
+        return CheckReport(
+            self.sessions, self.entries, tuple(self.problems), dict(self.sealed), dict(self.sealed_events)
+        )
 
     # One row of each table -------------------------------------------------------------------------------------
 
@@ -59,7 +72,7 @@ class _Check:
         fixed = header.parse(row)
         variable = header.parse_variable(row, fixed.variable_length)
         body = b"".join(read_chunks(self.transaction, self.tables, sid)) if fixed.flags & CHUNKED else None
-        record = Record(sid, row, body)
+        record = self._record(sid, row, body)
         for packed in record.body.packed_values():
             record.body.value(packed)
         self._see(len(record.flashes) >= 0 and record.body.takes() is not None, "body-unreadable", sid, "takes")
@@ -81,14 +94,23 @@ class _Check:
                 sid,
                 "a token in grace that leads to it",
             )
-        self._principal(sid, fixed, variable)
+        self._principal(record, sid, fixed, variable)
 
-    def _principal(self, sid: bytes, fixed: Header, variable: header.Variable) -> None:
-        if variable.principal is None:
+    def _record(self, sid: bytes, row: bytes, body: bytes | None) -> Record:
+        if self.sealing is None:
+            return Record(sid, row, body)
+        record = SealedRecord(sid, row, body, self.sealing)
+        self.sealed.update([record.key_id.hex()] if record.key_id else ())
+        return record
+
+    def _principal(self, record: Record, sid: bytes, fixed: Header, variable: header.Variable) -> None:
+        principal = record.principal
+        self._see(record.meta is not None, "meta-unreadable", sid, "meta")
+        if principal is None:
             self._see(variable.principal_hash is None, "listed-without-principal", sid, "no principal hash")
             return
         self._see(
-            variable.principal_hash in self.keyring.principal_hashes(variable.principal),
+            variable.principal_hash in self.keyring.principal_hashes(principal),
             "principal-under-unknown-secret",
             sid,
             "the hash of its principal",
@@ -178,6 +200,12 @@ class _Check:
             key[:16],
             "a session with a body of that length",
         )
+
+    def _event(self, key: bytes, row: bytes) -> None:
+        _, _, _, principal, detail = unpack(row)
+        self.sealed_events.update({each[:ID_SIZE].hex() for each in (principal, detail) if isinstance(each, bytes)})
+        sealed = not isinstance(principal, str) and (key[:1] != REFUSED or isinstance(detail, bytes))
+        self._see(sealed, "event-not-sealed", key, "a sealed principal and detail")
 
     # Small things ----------------------------------------------------------------------------------------------
 

@@ -138,6 +138,9 @@ class StoreStats:
     durability: str
     """``second`` or ``commit``."""
 
+    encryption: str = ""
+    """Ids of the keys that something may be sealed under, newest first, separated by spaces; empty: not encrypted."""
+
     counters: Mapping[str, int] = field(default_factory=dict)
     """What this process has done since it opened the store: loads, saves, forged tokens, ..."""
 
@@ -168,6 +171,12 @@ class CheckReport:
 
     problems: tuple[Problem, ...]
     """At most 1,000; empty when the store is sound."""
+
+    sealed: Mapping[str, int] = field(default_factory=dict)
+    """In an encrypted store: how many sessions are sealed under each key, by its id (8 hex digits)."""
+
+    sealed_events: Mapping[str, int] = field(default_factory=dict)
+    """The same of the events in the audit ring."""
 
     @property
     def clean(self) -> bool:

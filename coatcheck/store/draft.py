@@ -95,6 +95,26 @@ class Draft:
     def variable(self, value: headers.Variable) -> None:
         self._variable = value
 
+    @property
+    def principal(self) -> str | None:
+        """Whom it is bound to, in the clear."""
+        principal = self.variable.principal
+        assert not isinstance(principal, bytes)
+        return principal
+
+    def bind(self, principal: str, principal_hash: bytes) -> None:
+        """Bind it to somebody."""
+        self.variable = self.variable._replace(principal=principal, principal_hash=principal_hash)
+
+    @property
+    def meta(self) -> bytes:
+        """What the application noted about it, packed."""
+        return self.variable.meta
+
+    @meta.setter
+    def meta(self, packed: bytes) -> None:
+        self.variable = self.variable._replace(meta=packed)
+
     # The body --------------------------------------------------------------------------------------------------
 
     def _parse(self) -> None:
@@ -126,7 +146,7 @@ class Draft:
 
     @property
     def flashes(self) -> list[bytes]:
-        """Packed flashes, oldest first."""
+        """Flashes as they are stored, oldest first."""
         if not self._parsed:
             self._parse()
         return self.flashes_
@@ -137,6 +157,10 @@ class Draft:
         if not self._parsed:
             self._parse()
         return self.takes_
+
+    def get(self, key: str) -> bytes | None:
+        """The packed value of a key, or None."""
+        return self.values.get(key)
 
     def put(self, key: str, packed: bytes) -> None:
         """Set a packed value."""
@@ -167,21 +191,38 @@ class Draft:
 
     def push_flashes(self, packed: list[bytes]) -> None:
         """Append to the mailbox; the oldest fall out."""
-        self.replace_flashes([*self.flashes, *packed])
+        self.replace_flashes([*self.flashes, *self.stored(packed)])
 
-    def replace_flashes(self, packed: list[bytes]) -> None:
+    def replace_flashes(self, stored: list[bytes]) -> None:
         """Put these where the present ones are."""
-        surplus = max(0, len(packed) - self.flash_limit)
+        surplus = max(0, len(stored) - self.flash_limit)
         self.flashes_dropped += surplus
-        if self.flashes != packed[surplus:]:
-            self.flashes_ = packed[surplus:]
+        if self.flashes != stored[surplus:]:
+            self.flashes_ = stored[surplus:]
             self._body_change()
+
+    def stored(self, packed: list[bytes]) -> list[bytes]:
+        """Packed flashes as they are stored."""
+        return packed
+
+    def opened(self, stored: list[bytes]) -> list[bytes]:
+        """Stored flashes as they were packed."""
+        return stored
 
     def keep_takes(self, takes: list[Take]) -> None:
         """Put these where the present takes are."""
         if self.takes != takes:
             self.takes_ = takes
             self._body_change()
+
+    def replace_all(self, variable: headers.Variable, raw: bytes, flags: int) -> None:
+        """Put another form of the same session in its place."""
+        self._raw_body()
+        body = bodies.Body(raw)
+        self.values_, self.flashes_, self.takes_ = body.packed_values(), body.flashes(), body.takes()
+        self.variable, self.flags = variable, flags
+        self._parsed = True
+        self._body_change()
 
     def _data_change(self) -> None:
         self.data_changed = self._body_changed = True
@@ -194,7 +235,16 @@ class Draft:
     @property
     def size(self) -> int:
         """Bytes that count against the limit."""
-        return bodies.size_of(self.values, self.flashes)
+        return self.size_with(self.flashes)
+
+    def size_with(self, flashes: list[bytes]) -> int:
+        """The same with other flashes, as they are stored."""
+        return bodies.size_of(self.values, flashes)
+
+    @property
+    def grows(self) -> bool:
+        """Whether it takes more room than before."""
+        return self.is_new or self.new_length > self.old_length
 
     @property
     def old_size(self) -> int:
@@ -251,7 +301,11 @@ class Draft:
             inline,
         ))  # fmt: skip
         transaction.put(sid, row, db=tables.sessions)
-        return Record(sid, row, chunked)
+        return self.record(row, chunked)
+
+    def record(self, row: bytes, chunked: bytes | None) -> Record:
+        """The record of a row."""
+        return Record(self.sid, row, chunked)
 
     def store_header(self) -> None:
         """Put the header alone; everything behind it stays as it is."""

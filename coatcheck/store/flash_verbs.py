@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from coatcheck.clock import SECOND
 from coatcheck.store import apply
-from coatcheck.store.body import size_of
 from coatcheck.store.full import again_when_full
 from coatcheck.store.record import Record, unpack_flash
 from coatcheck.store.sessions import Sessions
@@ -67,7 +66,7 @@ class FlashVerbs(Sessions):
                     draft.last_seen = now
                     draft.store()
         self.counters["take"] += 1
-        return take_id, [unpack_flash(each) for each in packed]
+        return take_id, [unpack_flash(each) for each in draft.opened(packed)]
 
     @again_when_full
     def restore_flashes(self, token: str, take_id: str) -> int:
@@ -83,7 +82,7 @@ class FlashVerbs(Sessions):
                 return 0
             draft.keep_takes([each for each in takes if each[0] != take_id])
             restored = list(packed)
-            while restored and size_of(draft.values, [*restored, *draft.flashes]) > limit:
+            while restored and draft.size_with([*restored, *draft.flashes]) > limit:
                 del restored[0]
             draft.replace_flashes([*restored, *draft.flashes])
             draft.store()

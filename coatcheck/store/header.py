@@ -25,6 +25,9 @@ CHUNKED: Final = 1
 OWN_LIFETIMES: Final = 2
 """Flag: the lifetimes were chosen for this session, so a login keeps them."""
 
+SEALED: Final = 4
+"""Flag: principal, meta and body are sealed."""
+
 HEADER: Final = struct.Struct(">BBxxIIQQQQQQQQ16s")
 
 UPGRADES: Final[dict[int, Callable[[bytes], bytes]]] = {}
@@ -61,7 +64,8 @@ class Header(NamedTuple):
 class Variable(NamedTuple):
     """The variable part."""
 
-    principal: str | None = None
+    principal: str | bytes | None = None
+    """As bytes it is sealed."""
     principal_hash: bytes | None = None
     meta: bytes = b""
     graces: list[list[Any]] = []  # noqa: RUF012 - a default that is never changed in place

@@ -15,8 +15,8 @@ from coatcheck.store.draft import Draft
 from coatcheck.store.flash_verbs import FlashVerbs
 from coatcheck.store.full import again_when_full
 from coatcheck.store.header import OWN_LIFETIMES, lifetimes_in_microseconds
-from coatcheck.store.principal_verbs import PrincipalVerbs
 from coatcheck.store.record import Record
+from coatcheck.store.resealing import Resealing
 from coatcheck.store.rotation import RotationVerbs
 from coatcheck.store.tables import DELETED, EXPIRED
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from coatcheck.lifetimes import Lifetimes
 
 
-class LmdbStore(RotationVerbs, FlashVerbs, PrincipalVerbs, Administration):
+class LmdbStore(RotationVerbs, FlashVerbs, Resealing, Administration):
     """The contract of :class:`coatcheck.store.contract.SessionStore` on one state directory.
 
     Safe to build before a fork, and to share between threads; nothing is opened before the first verb.
@@ -63,10 +63,10 @@ class LmdbStore(RotationVerbs, FlashVerbs, PrincipalVerbs, Administration):
             draft.flags = OWN_LIFETIMES if lifetimes is not None else 0
             draft.token_hash = token_hash
             self._apply(draft, steps)
-            draft.variable = draft.variable._replace(meta=packed_meta)
+            draft.meta = packed_meta
             if binding is not None:
                 self._bind(draft, binding, now)
-                audit.note(draft.transaction, draft.tables, now, "created", draft.sid, principal)
+                audit.note(draft.transaction, draft.tables, now, "created", draft.sid, draft.variable.principal)
 
         return token, self._create(token, token_hash, prepare, request_id)
 
@@ -82,8 +82,7 @@ class LmdbStore(RotationVerbs, FlashVerbs, PrincipalVerbs, Administration):
             known = token_table.get(transaction, tables, token_hash)
             if known is not None:
                 return self._created_before(transaction, token_hash, now, request_id)
-            draft = Draft(transaction, tables, self._tokens.new_sid(token), None)
-            draft.flash_limit = environment.policy.max_flashes
+            draft = self._open_draft(transaction, self._tokens.new_sid(token), None)
             prepare(draft, now)
             self._remember(draft, request_id, now)
             token_table.put_current(transaction, tables, token_hash, draft.sid, now)

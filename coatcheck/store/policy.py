@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any, Final
 import msgpack
 
 from coatcheck.errors import ConfigurationError
+from coatcheck.store import encryption
 from coatcheck.store.tables import Tables, Transaction
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from coatcheck.sealing import Sealing
     from coatcheck.settings import Settings
 
 HOW_TO_CHANGE: Final = "python -m coatcheck.system change --home {home} {name}={value}"
@@ -44,18 +46,32 @@ class Policy:
     on_principal_limit: str = "evict-oldest"
 
 
-def settle(transaction: Transaction, tables: Tables, settings: Settings, fingerprints: Sequence[bytes]) -> Policy:
-    """The policy of the store, written when the store is new. Raises ConfigurationError when this opener differs."""
+def settle(
+    transaction: Transaction,
+    tables: Tables,
+    settings: Settings,
+    fingerprints: Sequence[bytes],
+    sealing: Sealing | None = None,
+    *,
+    any_keys: bool = False,
+) -> Policy:
+    """The policy of the store, written when the store is new. Raises ConfigurationError when this opener differs.
+
+    ``any_keys``: the encryption keys need not fit.
+    """
     stored = transaction.get(_POLICY, db=tables.meta)
     if stored is None:
         policy = Policy(**{name: value for name, value in _wishes(settings).items() if value is not None})
         transaction.put(_FORMAT, str(STORE_FORMAT).encode(), db=tables.meta)
         write(transaction, tables, policy)
         transaction.put(_FINGERPRINTS, b"".join(fingerprints), db=tables.meta)
+        if sealing is not None:
+            encryption.note(transaction, tables, [sealing.newest])
         return policy
     policy = read(transaction, tables, settings.home)
     compare(policy, settings)
     _compare_secrets(transaction, tables, settings.home, fingerprints)
+    encryption.agree(transaction, tables, settings.home, sealing, any_keys=any_keys)
     return policy
 
 

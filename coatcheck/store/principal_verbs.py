@@ -12,7 +12,6 @@ from coatcheck.store.arguments import check_mapping, check_principal, sid_bytes
 from coatcheck.store.base import MAX_META
 from coatcheck.store.full import again_when_full
 from coatcheck.store.lmdb_errors import NoPages
-from coatcheck.store.record import Record
 from coatcheck.store.sessions import Sessions
 from coatcheck.store.tables import EXPIRED, MEMBER, REVOKED, Tables, Transaction
 
@@ -44,7 +43,7 @@ class PrincipalVerbs(Sessions):
             rows = [
                 (sid, transaction.get(sid, db=tables.sessions)) for _, sid in _members(transaction, tables, binding)
             ]
-        records = [Record(sid, header.current(row)) for sid, row in rows if row is not None]
+        records = [self._record_at(sid, header.current(row)) for sid, row in rows if row is not None]
         return [record.info() for record in records if now < record.expires_at]
 
     def revoke(self, principal: str, *, except_: str | None = None) -> int:
@@ -104,12 +103,12 @@ class PrincipalVerbs(Sessions):
         """Bind a session, after making room for it. Raises PrincipalLimit."""
         self._make_room(draft, binding, now)
         self._unlist(draft)
-        draft.variable = draft.variable._replace(principal=binding.principal, principal_hash=binding.hashes[0])
+        draft.bind(binding.principal, binding.hashes[0])
         self._list(draft)
 
     def _refile_principal(self, draft: Draft) -> None:
         """List a session under the newest secret, like its token."""
-        principal = draft.variable.principal
+        principal = draft.principal
         if principal is None:
             return
         newest = self.keyring.principal_hashes(principal)[0]

@@ -115,7 +115,9 @@ class Record:
     @property
     def principal(self) -> str | None:
         """Whom it is bound to, or None."""
-        return self._parts().principal
+        principal = self._parts().principal
+        assert not isinstance(principal, bytes)
+        return principal
 
     @property
     def meta(self) -> dict[str, Any]:
@@ -139,8 +141,11 @@ class Record:
     def body(self) -> Body:
         """The framed body."""
         if self._body is None:
-            self._body = Body(self._raw())
+            self._body = self._framed()
         return self._body
+
+    def _framed(self) -> Body:
+        return Body(self._raw())
 
     def _raw(self) -> bytes:
         raw, length = self._raw_body, self._fields[BODY_LENGTH]

@@ -14,6 +14,7 @@ from coatcheck.store import audit
 from coatcheck.store.transactions import Write
 
 if TYPE_CHECKING:
+    from coatcheck.sealing import Sealing
     from coatcheck.store.environment import Environment
 
 KINDS: Final = frozenset(("forged", "unknown", "retired"))
@@ -49,7 +50,7 @@ class Refusals:
             counts = self._counts.setdefault(peer, {})
             counts[kind] = counts.get(kind, 0) + 1
 
-    def flush(self, environment: Environment, now: int, timeout: float) -> int:
+    def flush(self, environment: Environment, now: int, timeout: float, sealing: Sealing | None = None) -> int:
         """Write an event for each peer whose last one is a minute old; how many."""
         if not self._counts:
             return 0
@@ -66,6 +67,6 @@ class Refusals:
                         now,
                         "refused",
                         ring=audit.REFUSED,
-                        detail={"peer": peer, **counts},
+                        detail=audit.sealed_detail({"peer": peer, **counts}, sealing),
                     )
         return len(due)

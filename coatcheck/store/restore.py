@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from coatcheck.errors import ConfigurationError, CorruptRecord, StoreUnavailable
-from coatcheck.settings import Settings
 from coatcheck.store import files
 from coatcheck.store.gate import SharedGate
 from coatcheck.store.lmdb import LmdbStore
 from coatcheck.store.synced import SYNCED
+
+if TYPE_CHECKING:
+    from coatcheck.settings import Settings
 
 REPLACED: Final = "data.mdb.replaced"
 """Where the data file that was there is kept, until the next restore or until somebody removes it."""
@@ -100,7 +102,7 @@ def _copy(directory: Path, stage: Path, home: Path) -> None:
 def _check_copy(settings: Settings, directory: Path, stage: Path) -> tuple[str | None, int]:
     """The text of a secret file that opens the copy, None where the present secret does; and its sessions."""
     # Of the settings only those that say where and who: the backup may have been made under other limits.
-    plain = Settings(home=stage, secrets=settings.secrets)
+    plain = settings.of_the_store(home=stage)
     mine, theirs = (_text(each / files.SECRET) for each in (settings.home, directory))
     if settings.secrets is None and mine:
         files.write_private(stage / files.SECRET, mine)
@@ -129,6 +131,13 @@ def _text(path: Path) -> str:
 def _sessions_in(settings: Settings, directory: Path) -> int:
     store = LmdbStore(settings, background=False)
     try:
+        store.any_keys = True
+        if not store.stats().encryption:
+            # From before the store was encrypted: whoever opens it will be told how to do that.
+            store.close()
+            store = LmdbStore(replace(settings, encryption_keys=None, encryption_keys_file=None), background=False)
+        store.any_keys = False
+        store.close()
         report = store.check()
     except (ConfigurationError, CorruptRecord) as error:
         msg = f"the backup {directory} cannot be used: {error}; nothing was changed"

@@ -95,24 +95,25 @@ class RotationVerbs(PrincipalVerbs):
             if repeated is not None:
                 return new_token, repeated
             draft, _ = self._draft(transaction, token_hash, now)
-            if draft.variable.principal not in (None, principal):
+            if draft.principal not in (None, principal):
                 # Another user on the same browser: nothing of the one before may be seen.
                 draft.clear()
                 draft.replace_flashes([])
                 draft.keep_takes([])
-                draft.variable = draft.variable._replace(meta=b"")
+                draft.meta = b""
             self._apply(draft, steps, if_version)
             self._bind(draft, binding, now)
             self._replace_token(draft, new_hash, now, 0)
             self._end_graces(draft, now)
-            draft.variable = draft.variable._replace(meta=self._merged_meta(draft.variable.meta, meta))
+            if meta:
+                draft.meta = self._merged_meta(draft.meta, meta)
             draft.started = now
             if lifetimes is not None:
                 draft.flags |= OWN_LIFETIMES
             if lifetimes is not None or not draft.flags & OWN_LIFETIMES:
                 chosen = lifetimes or self.settings.signed_in
                 draft.idle, draft.absolute, draft.touch_interval = lifetimes_in_microseconds(chosen)
-            audit.note(transaction, draft.tables, now, "login", draft.sid, principal)
+            audit.note(transaction, draft.tables, now, "login", draft.sid, draft.variable.principal)
             record = self._stored(draft, now, request_id)
         self.counters["login"] += 1
         return new_token, record

@@ -15,6 +15,8 @@ from coatcheck.store.draft import Draft, read_chunks
 from coatcheck.store.header import CHUNKED, FORMAT
 from coatcheck.store.lmdb_errors import translate
 from coatcheck.store.record import Record
+from coatcheck.store.sealed_draft import SealedDraft
+from coatcheck.store.sealed_record import SealedRecord
 from coatcheck.store.tables import CURRENT, DELETED, GRACE, TOKEN, Transaction
 
 if TYPE_CHECKING:
@@ -57,9 +59,14 @@ class Sessions(StoreBase):
             self._miss("expired")
         return draft, state != CURRENT
 
-    def _open_draft(self, transaction: Transaction, sid: bytes, row: bytes) -> Draft:
-        here = self._here
-        draft = Draft(transaction, here.tables, sid, row if row[0] == FORMAT else header.current(row))
+    def _open_draft(self, transaction: Transaction, sid: bytes, row: bytes | None) -> Draft:
+        here, sealing = self._here, self._sealing
+        if row is not None and row[0] != FORMAT:
+            row = header.current(row)
+        if sealing is None:
+            draft = Draft(transaction, here.tables, sid, row)
+        else:
+            draft = SealedDraft(transaction, here.tables, sid, row, sealing)
         draft.flash_limit = here.policy.max_flashes
         return draft
 
@@ -99,7 +106,12 @@ class Sessions(StoreBase):
             raise translate(error, environment.home) from error
         finally:
             environment.end_read(transaction)
-        record = Record(sid, row, body, in_grace=state != CURRENT)
+        in_grace, sealing = state != CURRENT, self._sealing
+        record = (
+            Record(sid, row, body, in_grace=in_grace)
+            if sealing is None
+            else SealedRecord(sid, row, body, sealing, in_grace=in_grace)
+        )
         if now >= record.expires_at:
             return "expired", (now - record.expires_at) / 1e6
         return record
@@ -109,7 +121,12 @@ class Sessions(StoreBase):
         """The record behind a draft that was not changed."""
         chunked = draft.flags & CHUNKED
         body = b"".join(read_chunks(transaction, draft.tables, draft.sid)) if chunked else None
-        return Record(draft.sid, draft.row, body)
+        return draft.record(draft.row, body)
+
+    def _record_at(self, sid: bytes, row: bytes, body: bytes | None = None) -> Record:
+        """The record of a row of the present format."""
+        sealing = self._sealing
+        return Record(sid, row, body) if sealing is None else SealedRecord(sid, row, body, sealing)
 
     # Limits and repeats ----------------------------------------------------------------------------------------
 
@@ -123,7 +140,7 @@ class Sessions(StoreBase):
         length = draft.new_length
         if length > self._here.policy.max_session_bytes:
             self._check_size(draft)
-        if length > draft.old_length or draft.is_new:
+        if draft.is_new or (length > draft.old_length and draft.grows):
             self._room.require()
         if draft.flashes_dropped:
             self.counters["flashes_dropped"] += draft.flashes_dropped
@@ -133,9 +150,10 @@ class Sessions(StoreBase):
         size = draft.size
         if size <= limit or size <= draft.old_size:
             return
-        flashes = sum(map(len, draft.flashes))
-        key = max(draft.values, key=lambda each: len(draft.values[each]), default="")
-        largest = len(draft.values[key]) if key else 0
+        flashes = size - draft.size_with([])
+        values = draft.values
+        key = max(values, key=lambda each: len(values[each]), default="")
+        largest = len(values[key]) if key else 0
         if flashes > largest:
             key, largest = "flashes", flashes
         raise SessionTooLarge(key, size, limit, largest)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
-from coatcheck.store import files
+from coatcheck.store import encryption, files
 from coatcheck.store.contract import StoreStats
 from coatcheck.store.tables import EXPIRY
 from coatcheck.store.transactions import Read
@@ -22,6 +22,7 @@ def count(environment: Environment, now: int, counters: Mapping[str, int]) -> St
     with Read(environment) as transaction:
         tables = environment.tables
         entries = {name: transaction.stat(table)["entries"] for name, table in zip(tables._fields, tables, strict=True)}
+        keys = " ".join(each.hex() for each in encryption.noted(transaction, tables))
         due, oldest = 0, now
         with transaction.cursor(db=tables.expiry) as cursor:
             more = cursor.first()
@@ -44,5 +45,6 @@ def count(environment: Environment, now: int, counters: Mapping[str, int]) -> St
         readers=environment.readers(),
         audit_events=entries["audit"],
         durability=environment.policy.durability,
+        encryption=keys,
         counters=dict(counters),
     )

@@ -24,6 +24,7 @@ from coatcheck.store.synced import read_synced
 
 if TYPE_CHECKING:
     from coatcheck.clock import Clock
+    from coatcheck.sealing import Sealing
     from coatcheck.store.environment import Environment
 
 ROUND: Final = 1.0
@@ -54,6 +55,8 @@ class Upkeep:
         self.background = False
         """Whether this process may have the thread."""
         self.refusals = Refusals()
+        self.sealing: Sealing | None = None
+        """What seals that which this process tells of, where the store is encrypted."""
 
     # The duty --------------------------------------------------------------------------------------------------
 
@@ -213,7 +216,7 @@ class Upkeep:
 
     def tell(self) -> None:
         """Write what this process has to tell, whoever has the duty: refused tokens."""
-        self.refusals.flush(self._environment, self._clock.now(), ROUND)
+        self.refusals.flush(self._environment, self._clock.now(), ROUND, self.sealing)
 
     def round(self) -> None:
         """One round of all duties."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -15,6 +16,7 @@ from coatcheck.settings import Settings
 from coatcheck.store.contract import SessionStore
 from coatcheck.store.lmdb import LmdbStore
 from coatcheck.testing import FakeClock, StoreContract
+from tests.support.keys import ENCRYPTION_KEYS
 from tests.system.running import RunningSystem
 
 SECRETS = StoreContract.secrets
@@ -22,6 +24,9 @@ SECRETS = StoreContract.secrets
 
 class TestWithinOneProcess(StoreContract):
     """Every message is packed and unpacked as on the wire; the manager's desk is in this process."""
+
+    of_the_manager: ClassVar[dict[str, Any]] = {}
+    """Settings that the manager has, and its clients have not."""
 
     @pytest.fixture
     def clock(self, tmp_path: Path) -> FakeClock:
@@ -36,11 +41,17 @@ class TestWithinOneProcess(StoreContract):
             def make(**given: Any) -> ActorStore:
                 home = tmp_path / f"state-{len(list(tmp_path.iterdir()))}"
                 settings = Settings(home=home, clock=clock.setting, **given)
-                store = ActorStore(settings, line=LocalLine(settings))
+                store = ActorStore(settings, line=LocalLine(replace(settings, **self.of_the_manager)))
                 opened.callback(store.close)
                 return store
 
             yield make
+
+
+class TestWithAnEncryptedStore(TestWithinOneProcess):
+    """The manager has the keys of an encrypted store; its clients do without."""
+
+    of_the_manager: ClassVar[dict[str, Any]] = {"encryption_keys": ENCRYPTION_KEYS}
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -13,10 +13,14 @@ from coatcheck.settings import Settings
 from coatcheck.store.contract import SessionStore
 from coatcheck.store.lmdb import LmdbStore
 from coatcheck.testing import FakeClock, StoreContract
+from tests.support.keys import ENCRYPTION_KEYS
 
 
 class TestLmdbStore(StoreContract):
     """A new store for every test."""
+
+    more: ClassVar[dict[str, Any]] = {}
+    """Settings that all of them have."""
 
     @pytest.fixture
     def make_store(self, tmp_path: Path, clock: FakeClock) -> Iterator[Any]:
@@ -25,11 +29,17 @@ class TestLmdbStore(StoreContract):
 
             def make(**settings: Any) -> LmdbStore:
                 home = tmp_path / f"state-{len(list(tmp_path.iterdir()))}"
-                store = LmdbStore(Settings(home=home, **settings), clock=clock)
+                store = LmdbStore(Settings(home=home, **self.more, **settings), clock=clock)
                 opened.callback(store.close)
                 return store
 
             yield make
+
+
+class TestEncryptedLmdbStore(TestLmdbStore):
+    """A new, encrypted store for every test."""
+
+    more: ClassVar[dict[str, Any]] = {"encryption_keys": ENCRYPTION_KEYS}
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -104,8 +105,12 @@ class StoreMachine(RuleBasedStateMachine):
             max_sessions_per_principal=limit,
             on_principal_limit=policy,
         )
-        self.store = LmdbStore(settings, clock=self.clock, background=False)
+        self.store = self.opened(settings)
         self.model = Model(MAX_FLASHES, limit, policy)
+
+    def opened(self, settings: Settings) -> LmdbStore:
+        """A store with these settings."""
+        return LmdbStore(settings, clock=self.clock, background=False)
 
     def teardown(self) -> None:
         """The store is sound at the end."""
@@ -390,9 +395,47 @@ class StoreMachine(RuleBasedStateMachine):
                 assert found.reason is None
 
 
+class EncryptedStoreMachine(StoreMachine):
+    """The same on an encrypted store, whose keys are replaced now and then."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.keys = ["the-key-0-of-the-machine-0123456789abcdef"]
+        self.made = 1
+
+    def opened(self, settings: Settings) -> LmdbStore:
+        """A store with these settings and the keys of now."""
+        return super().opened(replace(settings, encryption_keys=self.keys))
+
+    def reopen_under(self, keys: list[str]) -> None:
+        """Other keys are in force."""
+        self.keys = keys
+        self.store.close()
+        self.store = self.opened(self.store.settings)
+
+    @precondition(lambda self: len(self.keys) < 4)
+    @rule()
+    def new_key(self) -> None:
+        """A key is put in front of the others; what is stored from then on is under it."""
+        self.reopen_under([f"the-key-{self.made}-of-the-machine-0123456789abcdef", *self.keys])
+        self.made += 1
+
+    @precondition(lambda self: len(self.keys) > 1)
+    @rule()
+    def drop_keys(self) -> None:
+        """All is sealed anew; then the newest key is all it takes."""
+        report = self.store.reseal(pause=lambda _: None)
+        assert report.unreadable == report.ended == 0
+        self.reopen_under(self.keys[:1])
+
+
 # A failure is made small before it is told, which takes a while.
 TestStoreMachine = pytest.mark.timeout(600)(StoreMachine.TestCase)
 # A budget of about 20 seconds; the long profile keeps its own number of examples.
 TestStoreMachine.settings = hypothesis_settings(
     max_examples=max(120, hypothesis_settings().max_examples), stateful_step_count=40
+)
+TestEncryptedStoreMachine = pytest.mark.timeout(600)(EncryptedStoreMachine.TestCase)
+TestEncryptedStoreMachine.settings = hypothesis_settings(
+    max_examples=max(60, hypothesis_settings().max_examples // 2), stateful_step_count=40
 )
