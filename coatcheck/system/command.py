@@ -29,7 +29,7 @@ IN_USE: Final = 6
 NOT_SERVING: Final = 7
 UNSOUND: Final = 8
 
-_ON_THE_STORE: Final = ("change", "check", "backup", "compact", "restore")
+_ON_THE_STORE: Final = ("change", "check", "backup", "compact", "restore", "reseal")
 _WITH_DIRECTORY: Final = {"backup": "a new directory to write to", "restore": "the directory of a backup"}
 
 
@@ -44,11 +44,14 @@ def _parser(program: str) -> argparse.ArgumentParser:
         default="serve",
         help="serve (default): run the actor system of a state directory; demo: the same, and a small shop on it; "
         "status: ask the system that runs how it is; check: compare all records with all indexes; backup DIR: copy the "
-        "store; and while nobody has it open restore DIR: put a backup in its place; compact: give free pages back; "
-        "change NAME=VALUE: give it other limits",
+        "store; reseal: seal everything under the newest encryption key; and while nobody has it open restore DIR: put "
+        "a backup in its place; compact: give free pages back; change NAME=VALUE: give it other limits, or encrypt it",
     )
     commands.add_argument(
-        "operands", nargs="*", metavar="OPERAND", help=f"backup, restore: DIR; change: {', '.join(CHANGEABLE)}"
+        "operands",
+        nargs="*",
+        metavar="OPERAND",
+        help=f"backup, restore: DIR; change: {', '.join(CHANGEABLE)}, encryption",
     )
     parser.add_argument("--home", help="the state directory (default: COATCHECK_HOME; demo: demo-state)")
     parser.add_argument("--port", type=int, help="serve: of the actor system (default: any); demo: of the shop (8000)")
@@ -56,6 +59,11 @@ def _parser(program: str) -> argparse.ArgumentParser:
     parser.add_argument("--lane", choices=("direct", "actor"), help="demo: how the shop reaches its sessions (direct)")
     parser.add_argument("--json", action="store_true", help="status: one JSON object instead of lines")
     parser.add_argument("--timeout", type=float, help="status: seconds for all answers (3)")
+    parser.add_argument(
+        "--end-unreadable",
+        action="store_true",
+        help="reseal: end sessions that cannot be opened, as their key is lost",
+    )
     parser.add_argument("--log-format", choices=("text", "json"), default="text", help="how to log to stderr")
     parser.add_argument("--log-level", choices=("DEBUG", "INFO", "WARNING", "ERROR"), default="INFO")
     return parser
@@ -69,6 +77,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     _check_operands(parser, arguments)
     if arguments.command != "status" and (arguments.json or arguments.timeout is not None):
         parser.error("--json and --timeout go with 'status'; the log is JSON with --log-format json")
+    if arguments.end_unreadable and arguments.command != "reseal":
+        parser.error("--end-unreadable goes with 'reseal'")
     if arguments.timeout is not None and not arguments.timeout > 0:
         parser.error("--timeout is a number of seconds above 0")
     try:
@@ -119,6 +129,8 @@ def _on_the_store(arguments: argparse.Namespace) -> int:
         return store_commands.restore_from(settings, arguments.operands[0])
     if arguments.command == "compact":
         return store_commands.compact(settings)
+    if arguments.command == "reseal":
+        return 0 if store_commands.reseal(settings, end_unreadable=arguments.end_unreadable) else UNSOUND
     return 0 if store_commands.check(settings) else UNSOUND
 
 

@@ -89,12 +89,15 @@ class Runner:
     def _export(self) -> None:
         """Put into the environment what the actors' processes need to know.
 
-        The secret is there already, or in a file that they can read.
+        The secret is there already, or in a file that they can read; so are the encryption keys.
         """
         settings = self._settings
         os.environ["COATCHECK_HOME"] = str(settings.home)
         os.environ["COATCHECK_CLOCK"] = settings.clock
         os.environ["COATCHECK_BIND"] = settings.bind
+        if settings.encryption_keys_file is not None:
+            os.environ.pop("COATCHECK_ENCRYPTION_KEYS", None)
+            os.environ["COATCHECK_ENCRYPTION_KEYS_FILE"] = str(settings.encryption_keys_file)
         os.environ["THESPLOG_FILE"] = str(settings.home / "thespian.log")
         os.environ["THESPLOG_FILE_MAXSIZE"] = "65536"
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from coatcheck.errors import ConfigurationError
-from coatcheck.settings import Settings
 from coatcheck.store.files import check_is_store
 from coatcheck.store.lmdb import LmdbStore
 from coatcheck.store.policy import CHANGEABLE
@@ -14,6 +13,8 @@ from coatcheck.store.restore import REPLACED, restore
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from coatcheck.settings import Settings
 
 _SHOWN: Final = 20
 
@@ -27,7 +28,12 @@ def change(settings: Settings, assignments: Sequence[str]) -> int:
             msg = f"{each!r} is no NAME=VALUE, such as max_session_bytes=131072"
             raise ConfigurationError(msg)
         changed[name] = int(value) if value.isdecimal() else value
-    store = _store_of(settings)
+    wish = changed.pop("encryption", None)
+    if wish is not None:
+        _change_encryption(settings, wish)
+    if not changed:
+        return 0
+    store = _store_of(settings, any_keys=True)
     try:
         policy = store.change_policy(**changed)
     finally:
@@ -35,6 +41,37 @@ def change(settings: Settings, assignments: Sequence[str]) -> int:
     for name in CHANGEABLE:
         _say(f"{name}={getattr(policy, name)}")
     return 0
+
+
+def _change_encryption(settings: Settings, wish: object) -> None:
+    if wish not in ("on", "off"):
+        msg = f"encryption is {wish!r}: use on or off"
+        raise ConfigurationError(msg)
+    store = _store_of(settings, any_keys=True)
+    try:
+        changed = store.change_encryption(on=wish == "on")
+        # The pages of before are free, but in the file; also those that another run left there.
+        store.compact()
+        keys = store.stats().encryption
+    finally:
+        store.close()
+    _say(f"encryption={wish}" + (f" (key {keys})" if keys else "") + ("" if changed else ", as it was"))
+
+
+def reseal(settings: Settings, *, end_unreadable: bool) -> bool:
+    """Seal everything anew under the newest encryption key, beside whoever uses the store; whether all could be."""
+    store = _store_of(settings, any_keys=end_unreadable)
+    try:
+        report = store.reseal(end_unreadable=end_unreadable)
+    finally:
+        store.close()
+    _say(f"{report.sessions} sessions and {report.events} audit events are sealed anew")
+    if end_unreadable:
+        _say(f"{report.ended} sessions are ended, which cannot be opened")
+    if report.unreadable:
+        _say(f"{report.unreadable} sessions and audit events cannot be opened: see 'check'")
+    _say(f"keys that are needed from now on: {' '.join(report.keys)}")
+    return not report.unreadable
 
 
 def check(settings: Settings) -> bool:
@@ -45,6 +82,8 @@ def check(settings: Settings) -> bool:
     finally:
         store.close()
     _say(f"{report.sessions} sessions, {report.entries} index entries: {len(report.problems) or 'no'} problems")
+    for key in sorted({*report.sealed, *report.sealed_events}):
+        _say(f"  under {key}: {report.sealed.get(key, 0)} sessions, {report.sealed_events.get(key, 0)} audit events")
     for problem in report.problems[:_SHOWN]:
         _say(f"  {problem.kind} at {problem.where}: expected {problem.detail}")
     if len(report.problems) > _SHOWN:
@@ -54,7 +93,7 @@ def check(settings: Settings) -> bool:
 
 def backup(settings: Settings, target: str) -> int:
     """Write a copy of the store into a new directory; beside whoever uses it."""
-    store = _store_of(settings)
+    store = _store_of(settings, any_keys=True)
     try:
         store.backup(target)
     finally:
@@ -65,7 +104,7 @@ def backup(settings: Settings, target: str) -> int:
 
 def compact(settings: Settings) -> int:
     """Give the free pages of the store back to the disk, while nobody else has it open."""
-    store = _store_of(settings)
+    store = _store_of(settings, any_keys=True)
     try:
         before, after = store.compact()
     finally:
@@ -85,10 +124,13 @@ def restore_from(settings: Settings, source: str) -> int:
     return 0
 
 
-def _store_of(settings: Settings) -> LmdbStore:
+def _store_of(settings: Settings, *, any_keys: bool = False) -> LmdbStore:
+    """The store. ``any_keys``: for what opens no session, or is about the keys themselves."""
     check_is_store(settings.home)
     # Of the settings only those that say where and who: the others may be what the store is to be changed to.
-    return LmdbStore(Settings(home=settings.home, secrets=settings.secrets), background=False)
+    store = LmdbStore(settings.of_the_store(), background=False)
+    store.any_keys = any_keys
+    return store
 
 
 def _say(text: str) -> None:

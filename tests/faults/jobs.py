@@ -275,6 +275,18 @@ def restore_over_and_over(home: str, *backups: str) -> None:
             say(str(number))
 
 
+def encrypt_and_decrypt(home: str, key: str) -> None:
+    """Encrypt a store and decrypt it, over and over, until killed; say each that is done."""
+    store = open_store(home, background=False, encryption_keys=[key])
+    store.any_keys = True
+    encrypted = bool(store.stats().encryption)
+    say("ready")
+    while True:
+        encrypted = not encrypted
+        store.change_encryption(on=encrypted)
+        say("on" if encrypted else "off")
+
+
 JOBS: dict[str, Callable[..., None]] = {
     each.__name__: each
     for each in (
@@ -293,6 +305,7 @@ JOBS: dict[str, Callable[..., None]] = {
         sync_when_told,
         read_on,
         restore_over_and_over,
+        encrypt_and_decrypt,
     )
 }
 
