@@ -14,7 +14,9 @@ SILENCE: Final = 10.0
 
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 5.0
-_SETTLED: Final = 30.0
+_LOOK: Final = 0.1
+_SETTLED: Final = 0.5
+"""Seconds after which a child that has spoken did not end at once."""
 
 
 class Keeper:
@@ -45,6 +47,11 @@ class Keeper:
         """Whether it has spoken since it was started."""
         return self._real is not None
 
+    @property
+    def starting(self) -> bool:
+        """Whether it was started and has not spoken yet."""
+        return self._address is not None and self._real is None
+
     def due(self) -> bool:
         """Whether to start it now."""
         return self._address is None and self._clock() >= self._not_before
@@ -71,7 +78,7 @@ class Keeper:
         if not self._is_child(address):
             return False
         now = self._clock()
-        if now - self._started > _SETTLED:
+        if self.alive and now - self._started > _SETTLED:
             self._pause = 0.0
         self._not_before = now + self._pause
         self._pause = min(_LONGEST_PAUSE, max(_FIRST_PAUSE, self._pause * 2))
@@ -89,7 +96,7 @@ class Keeper:
         """Seconds until something is to be done about it."""
         if self._address is None:
             return max(0.0, self._not_before - self._clock())
-        return 1.0
+        return _LOOK if self.starting else 1.0
 
     def describe(self, address: Callable[[Any], str]) -> Mapping[str, Any]:
         """The child as it stands in a report; ``address`` turns an address into text."""

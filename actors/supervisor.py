@@ -46,6 +46,10 @@ class SystemSupervisor(BaseActor):
     def tick(self) -> float:
         """See how the manager is."""
         keeper = self._manager
+        if keeper.starting and not self._children():
+            # Thespian says nothing of the end of a child that has not told its address yet.
+            keeper.ended(keeper.address)
+            self.log.warning("the session manager has ended while it started")
         if keeper.due():
             self._start()
         elif keeper.hung():
@@ -96,10 +100,13 @@ class SystemSupervisor(BaseActor):
     def _end_hung(self) -> None:
         # Children of this process: no number is anyone else's before ChildActorExited has been heard. One that has
         # never spoken has not told its number, but then it is the only one there is.
-        pids = process.children(os.getpid()) if self._manager.pid is None else [self._manager.pid]
+        pids = self._children() if self._manager.pid is None else [self._manager.pid]
         for pid in pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+
+    def _children(self) -> list[int]:
+        return [pid for pid in process.children(os.getpid()) if process.alive(pid)]
 
     def _forget_late(self) -> None:
         now = time.monotonic()

@@ -69,9 +69,34 @@ def test_the_pause_grows_and_is_forgotten(keeper: Keeper, time: Time) -> None:
         keeper.started(f"local-{number}")
     assert pauses == [0, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5, 5, 5]
 
-    time.now += 31
+    keeper.spoke(keeper.address, 11)
+    time.now += 1
     keeper.ended(keeper.address)
     assert keeper.wait() == 0
+
+
+def test_who_is_killed_again_and_again_is_started_at_once(keeper: Keeper, time: Time) -> None:
+    """It is not its own fault: a child that has worked for a second is missed by those whom it served."""
+    for number in range(5):
+        time.now += 1
+        assert keeper.ended(keeper.address)
+        assert keeper.due()
+        keeper.started(f"local-{number}")
+        keeper.spoke(f"local-{number}", 20 + number)
+
+
+def test_a_child_that_never_spoke_has_ended_at_once(keeper: Keeper, time: Time) -> None:
+    """However long its start took."""
+    assert not keeper.starting
+    keeper.ended(keeper.address)
+    assert not keeper.starting
+    keeper.started("local-2")
+    assert keeper.starting
+    assert keeper.wait() == 0.1
+    time.now += 20
+
+    assert keeper.ended("local-2")
+    assert not keeper.due()
 
 
 def test_silence_is_noticed(keeper: Keeper, time: Time) -> None:

@@ -171,6 +171,26 @@ def test_a_killed_manager_comes_back(home: Path) -> None:
         store.close()
 
 
+def test_a_manager_that_is_killed_while_it_starts_comes_back(home: Path) -> None:
+    """Thespian does not report the end of a child that has not said its address yet."""
+    with RunningSystem(home):
+        store = ActorStore(Settings(home=home))
+        supervisor, before = supervisor_report(home)["pid"], manager_pid(home)
+        os.kill(before, signal.SIGKILL)
+
+        def next_one() -> int | None:
+            found = [pid for pid in process.children(supervisor) if pid != before and process.alive(pid)]
+            return found[0] if found else None
+
+        for _ in range(3):
+            before = until(next_one, "no new manager")
+            os.kill(before, signal.SIGKILL)
+
+        until(lambda: serves(store), "it does not recover")
+        assert supervisor_report(home)["pid"] == supervisor
+        store.close()
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_an_ended_manager_is_started_once(home: Path, number: signal.Signals) -> None:
     """Thespian may report the end of a child twice; there is one manager afterwards, and it was restarted once."""
