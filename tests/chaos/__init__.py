@@ -1,0 +1,1 @@
+"""``python -m tests.chaos``: web workers and the actor system under load while their processes are killed."""

@@ -1,0 +1,1 @@
+"""``python -m tests.stress``: many askers at once on the actor lane, while the manager is stopped and killed."""
