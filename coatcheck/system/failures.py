@@ -16,7 +16,7 @@ INTERNAL: Final = "Internal"
 UNRECOGNIZED: Final = "Unrecognized"
 """The kind of a message that the actor has no handler for."""
 
-_PLAIN: Final = (str, int, float, bytes, type(None))
+_PLAIN: Final = (str, int, float, bool, bytes, type(None))
 _BUILT_IN: Final = {each.__name__: each for each in (TypeError, ValueError, NotImplementedError)}
 
 
