@@ -45,14 +45,8 @@ _GREETING: Final = 2.0
 _SILENCES: Final = 3
 _LONGEST_PAUSE: Final = 5.0
 _SHORTEST_STOP: Final = 1.0
-_PAUSE: Final = 0.1
-_INCOMPLETE: Final = 4
 
 _log = logging.getLogger("coatcheck.system")
-
-
-class EndedAtStart(StoreUnavailable):
-    """The admin, its logger or the supervisor has ended while the system started."""
 
 
 class Runner:
@@ -83,7 +77,7 @@ class Runner:
         process.raise_open_files()
         self._listen_to_signals()
         try:
-            self._start_first(port)
+            self._start(port)
             while not self._stops:
                 self._wait(_ROUND)
                 self._look_after(port)
@@ -116,22 +110,6 @@ class Runner:
                 bind,
             )
 
-    def _start_first(self, port: int) -> None:
-        """Start, and start again where a part ends meanwhile: it may have been killed. What cannot work is raised."""
-        deadline = time.monotonic() + READY_WITHIN
-        while True:
-            try:
-                self._start(port)
-                return
-            except EndedAtStart as error:
-                self._end_tree()
-                if self._stops:
-                    return
-                if time.monotonic() > deadline:
-                    raise
-                _log.error("%s: it starts again", error)
-                self._wait(_PAUSE)
-
     def _start(self, port: int) -> None:
         epoch = new_epoch()
         settings = self._settings
@@ -144,12 +122,8 @@ class Runner:
         self._ready(port)
 
     def _manager_answers(self, tree: Tree) -> bool:
-        """Wait until sessions are served, or somebody wants it all to stop.
-
-        Raises RequestTimeout, and EndedAtStart.
-        """
+        """Wait until sessions are served, or somebody wants it all to stop. Raises RequestTimeout."""
         deadline = time.monotonic() + READY_WITHIN
-        incomplete = 0
         while not self._stops:
             try:
                 find_manager(tree.base, _ROUND)
@@ -158,11 +132,6 @@ class Runner:
                     raise
             else:
                 return True
-            # Thespian waits for good for a child that ended before it had told its address.
-            incomplete = 0 if tree.is_complete() else incomplete + 1
-            if incomplete >= _INCOMPLETE or not process.alive(tree.admin):
-                msg = "a process of the actor system has ended while it started"
-                raise EndedAtStart(msg)
         return False
 
     def _start_again(self, port: int) -> None:

@@ -21,7 +21,6 @@ from coatcheck.system.seal import Seal
 from coatcheck.system.wire import StartedBase
 
 _ADOPTED_WITHIN: Final = 5.0
-_CHILDREN: Final = 2
 
 _log = logging.getLogger("coatcheck.system")
 
@@ -90,10 +89,6 @@ class Tree:
         except ProcessLookupError:
             return False
         return True
-
-    def is_complete(self) -> bool:
-        """Whether the admin has its logger and the supervisor."""
-        return sum(map(process.alive, process.children(self.admin))) >= _CHILDREN
 
     def owns(self, pid: int) -> bool:
         """Whether a process belongs to it."""

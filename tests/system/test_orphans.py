@@ -1,20 +1,16 @@
-"""What is killed while a system starts."""
+"""Processes of a system whose parent was killed while they started."""
 
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
-from contextlib import suppress
-from pathlib import Path
 
 import pytest
 
-from coatcheck.system import process
 from coatcheck.system.seal import Seal, new_epoch
 from coatcheck.system.transport import SealedEndpoint
-from tests.system.running import RunningSystem, until
+from tests.system.running import until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the actor system is for Linux")
 
@@ -37,27 +33,3 @@ def test_who_starts_when_its_parent_has_been_killed_ends_at_once(address: str | 
 
     _, status = until(ended, "it waits for a parent that is gone", patience=5.0)
     assert os.waitstatus_to_exitcode(status) == 1
-
-
-@pytest.mark.parametrize("who", ["admin", "supervisor"])
-def test_what_is_killed_while_the_system_starts_is_started_again(who: str, home: Path) -> None:
-    """Nobody is told of a process that ends before it has said where it is, so the runner looks."""
-    system = RunningSystem(home).start()
-
-    def found() -> int | None:
-        with suppress(StopIteration, ProcessLookupError):
-            admin = system.admin()
-            children = process.children(admin)
-            if len(children) > (who == "supervisor"):
-                return max(children) if who == "supervisor" else admin
-        return None
-
-    try:
-        victim = until(found, f"no {who} starts")
-        os.kill(victim, signal.SIGKILL)
-
-        system.ready()
-        assert system.stop() == 0
-    finally:
-        system.process.kill()
-        system.process.wait()
