@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
-from coatcheck.clock import SECOND
 from coatcheck.store import apply
 from coatcheck.store.full import again_when_full
 from coatcheck.store.record import Record, unpack_flash
-from coatcheck.store.sessions import Sessions
+from coatcheck.store.sessions import Sessions, beside_one_more, lately
 
 if TYPE_CHECKING:
     from coatcheck.flashes import FlashMessage
     from coatcheck.store.body import Take
-
-RESTORE_WITHIN: Final = 60 * SECOND
-"""How long a take can be given back, in microseconds."""
-
-TAKES_KEPT: Final = 8
 
 
 class FlashVerbs(Sessions):
@@ -58,7 +52,7 @@ class FlashVerbs(Sessions):
             if packed is None:
                 packed = draft.flashes
                 if packed:
-                    takes = [*_lately(draft.takes, now)[1 - TAKES_KEPT :], [take_id, now, packed]]
+                    takes = [*beside_one_more(draft.takes, now), [take_id, now, packed]]
                     while len(takes) > 1 and sum(_size(each) for each in takes) > limit:
                         del takes[0]
                     draft.keep_takes(takes)
@@ -76,7 +70,7 @@ class FlashVerbs(Sessions):
         with self._write() as transaction:
             now = self._now()
             draft, _ = self._draft(transaction, token_hash, now)
-            takes = _lately(draft.takes, now)
+            takes = lately(draft.takes, now)
             packed = next((each[2] for each in takes if each[0] == take_id), None)
             if packed is None:
                 return 0
@@ -91,7 +85,3 @@ class FlashVerbs(Sessions):
 
 def _size(take: Take) -> int:
     return sum(map(len, take[2]))
-
-
-def _lately(takes: list[Take], now: int) -> list[Any]:
-    return [each for each in takes if now - RESTORE_WITHIN < each[1] <= now + RESTORE_WITHIN]

@@ -23,8 +23,12 @@ if TYPE_CHECKING:
     from coatcheck.store.apply import Step
     from coatcheck.store.contract import Reason
 
-REPEATS_KEPT: Final = 8
-REPEATS_FOR: Final = 60 * SECOND
+KEPT_FOR: Final = 60 * SECOND
+"""How long a request is known again, and a take can be given back, in microseconds."""
+
+USUALLY_KEPT: Final = 8
+_BURST: Final = 10 * SECOND
+_BURST_KEPT: Final = 128
 
 
 class Sessions(StoreBase):
@@ -166,8 +170,8 @@ class Sessions(StoreBase):
     def _remember(draft: Draft, request_id: bytes | None, now: int) -> None:
         if request_id is None:
             return
-        kept = [each for each in draft.variable.repeats if now - REPEATS_FOR < each[1] <= now + REPEATS_FOR]
-        draft.variable = draft.variable._replace(repeats=[*kept[1 - REPEATS_KEPT :], [request_id, now]])
+        kept = beside_one_more(draft.variable.repeats, now)
+        draft.variable = draft.variable._replace(repeats=[*kept, [request_id, now]])
 
     def _changed(
         self, draft: Draft, steps: Sequence[Step], if_version: int | None, now: int, request_id: bytes | None
@@ -186,3 +190,19 @@ class Sessions(StoreBase):
         self._end(draft, DELETED, now, "deleted")
         record.ended = True
         return record
+
+
+def lately(entries: list[list[Any]], now: int) -> list[list[Any]]:
+    """Of repeats or takes, whose second item is their time, those that still count."""
+    return [each for each in entries if now - KEPT_FOR < each[1] <= now + KEPT_FOR]
+
+
+def beside_one_more(entries: list[list[Any]], now: int) -> list[list[Any]]:
+    """Of repeats or takes those that are kept when one more is added.
+
+    Eight of the last minute; but whatever many askers at once have sent within the last seconds: behind a manager that
+    was killed, all whose answers were lost come again at the same time, and the last of them after all the others.
+    """
+    counting = lately(entries, now)
+    burst = sum(each[1] > now - _BURST for each in counting)
+    return counting[1 - min(_BURST_KEPT, max(USUALLY_KEPT, burst + 1)) :]

@@ -61,6 +61,23 @@ class RepeatsContract(ContractBase):
 
         assert store.save(token, [Increment("hits")], request_id=request).data == {"hits": 6}
 
+    def test_a_repeat_behind_a_crowd(self, store: SessionStore) -> None:
+        """However many ask at once: who asks again is known, after a hundred others."""
+        token, _ = store.create({}, flashes=[FlashMessage.info("taken")])
+        saved, flashed, taken = os.urandom(16), os.urandom(16), os.urandom(16)
+        store.save(token, [Increment("hits")], request_id=saved)
+        first = store.take_flashes(token, request_id=taken)
+        store.add_flash(token, FlashMessage.info("once"), request_id=flashed)
+        for _ in range(50):
+            store.save(token, [Increment("hits")], request_id=os.urandom(16))
+            store.add_flash(token, FlashMessage.info("other"), request_id=os.urandom(16))
+            store.take_flashes(token, request_id=os.urandom(16))
+
+        assert store.save(token, [Increment("hits")], request_id=saved).data == {"hits": 51}
+        store.add_flash(token, FlashMessage.info("once"), request_id=flashed)
+        assert store.take_flashes(token)[1] == []
+        assert store.take_flashes(token, request_id=taken) == first
+
     def test_a_repeated_save_with_a_version_is_no_conflict(self, store: SessionStore) -> None:
         """The version that a repeat expects is past, by its own first time: that is no conflict."""
         token, record = store.create({"a": 1})
