@@ -36,22 +36,27 @@ class Killer(threading.Thread):
         while not self._enough.wait(self._random.uniform(SHORTEST, LONGEST)):
             if not self._queue:
                 self._queue = self._random.sample(KINDS, len(KINDS))
-            self._kill(self._queue.pop())
+            # What is not there just now, killed before and not started again yet, has its turn later.
+            kind = next((each for each in self._queue if self._kill(each)), None)
+            if kind is not None:
+                self._queue.remove(kind)
 
     def stop(self) -> None:
         """No more."""
         self._enough.set()
         self.join()
 
-    def _kill(self, kind: str) -> None:
+    def _kill(self, kind: str) -> bool:
+        """Whether one of that kind was there."""
         pids = find(kind, self._stage.runner, self._stage.servers)
         if not pids:
-            return  # it is not there just now: killed before, and not started again yet
+            return False
         pid = self._random.choice(sorted(pids))
         # Written down first: what it breaks may be noticed at once.
         self._ledger.killed(kind, pid)
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
+        return True
 
 
 def find(kind: str, runner: int | None, servers: Mapping[str, WebServer]) -> list[int]:
