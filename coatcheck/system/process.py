@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import resource
@@ -51,6 +52,16 @@ def alive(pid: int) -> bool:
     except PermissionError:
         return True
     return _stat(pid)[:1] != [b"Z"]
+
+
+def sessions_of_children(others: set[int]) -> list[int]:
+    """The children of this process but ``others`` that are alive and in another session than it is."""
+    found = []
+    for pid in set(children(os.getpid())) - others:
+        with contextlib.suppress(ProcessLookupError):
+            if os.getsid(pid) != os.getsid(0) and alive(pid):
+                found.append(pid)
+    return found
 
 
 def _stat(pid: int) -> list[bytes]:

@@ -26,7 +26,7 @@ from coatcheck.system.files import Whereabouts, forget_whereabouts, now_in_micro
 from coatcheck.system.joining import find_manager
 from coatcheck.system.names import SUPERVISOR_CLASS, SUPERVISOR_NAME
 from coatcheck.system.seal import new_epoch
-from coatcheck.system.tree import Tree, end_helpers, free_port, reap_all
+from coatcheck.system.tree import EndedWhileStarting, Tree, end_helpers, free_port, reap_all
 from coatcheck.system.wire import Unanswered, Undelivered
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ READY_WITHIN: Final = 30.0
 _ROUND: Final = 1.0
 _GREETING: Final = 2.0
 _SILENCES: Final = 3
+_FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 5.0
 _SHORTEST_STOP: Final = 1.0
 
@@ -77,7 +78,7 @@ class Runner:
         process.raise_open_files()
         self._listen_to_signals()
         try:
-            self._start(port)
+            self._start_first(port)
             while not self._stops:
                 self._wait(_ROUND)
                 self._look_after(port)
@@ -130,9 +131,24 @@ class Runner:
             except RequestTimeout:
                 if time.monotonic() > deadline:
                     raise
+                tree.require()
             else:
                 return True
         return False
+
+    def _start_first(self, port: int) -> None:
+        """What cannot work raises; a start in which a process was killed is followed by another one, for a while."""
+        deadline = time.monotonic() + READY_WITHIN
+        while not self._stops:
+            try:
+                self._start(port)
+                return
+            except EndedWhileStarting as error:
+                if time.monotonic() > deadline:
+                    raise
+                _log.error("%s: it starts again", error)
+                self._end_tree()
+                self._wait(_FIRST_PAUSE)
 
     def _start_again(self, port: int) -> None:
         pause = 0.0
@@ -143,7 +159,7 @@ class Runner:
             except CoatcheckError as error:
                 _log.error("the actor system does not start again: %s", error)
                 self._end_tree()
-                pause = min(_LONGEST_PAUSE, pause * 2 or 0.1)
+                pause = min(_LONGEST_PAUSE, pause * 2 or _FIRST_PAUSE)
                 self._wait(pause)
 
     # Running ---------------------------------------------------------------------------------------------------
@@ -157,9 +173,9 @@ class Runner:
             self._end_tree()
             self._start_again(port)
             return
-        self._greet()
+        self._greet(port)
 
-    def _greet(self) -> None:
+    def _greet(self, port: int) -> None:
         assert self._tree is not None
         base = self._tree.base
         try:
@@ -167,12 +183,26 @@ class Runner:
             reply = base.call(supervisor, InspectActor(deadline=time.monotonic() + _GREETING), _GREETING)
         except (StoreUnavailable, Undelivered, Unanswered):
             self._silences += 1
+            if self._silences == _SILENCES - 1 and self._is_incomplete(port):
+                return
         else:
             self._silences = 0
             if isinstance(reply, ActorReport):
                 self._supervisor_pid = reply.pid
         if self._silences >= _SILENCES:
             self._end_silent()
+
+    def _is_incomplete(self, port: int) -> bool:
+        """Start again when the supervisor was killed while it started; whether it was."""
+        assert self._tree is not None
+        try:
+            self._tree.require()
+        except EndedWhileStarting as error:
+            _log.error("%s: the actor system starts again", error)
+            self._end_tree()
+            self._start_again(port)
+            return True
+        return False
 
     def _end_silent(self) -> None:
         """After three silences: end the supervisor, and if that does not help, all of it."""

@@ -25,6 +25,10 @@ _ADOPTED_WITHIN: Final = 5.0
 _log = logging.getLogger("coatcheck.system")
 
 
+class EndedWhileStarting(StoreUnavailable):
+    """A process of the system was killed, or ended, while the system started: another start may come up."""
+
+
 class Tree:
     """An admin, its logger and its actors. They are one process group, and orphans of it become children of ours."""
 
@@ -46,18 +50,18 @@ class Tree:
             base = StartedBase(seal, port, log_definitions, bind)
         except ActorSystemException as error:
             _end_strangers(before)
-            msg = f"the admin of the actor system does not come up on port {port}: is the port in use?"
-            raise StoreUnavailable(msg) from error
+            msg = f"the admin of the actor system does not come up on port {port}: was it killed, is the port in use?"
+            raise EndedWhileStarting(msg) from error
         deadline = time.monotonic() + _ADOPTED_WITHIN
         while True:
             reap_all()
-            admins = [each for each in process.children(os.getpid()) if each not in before and _leads_another(each)]
+            admins = process.sessions_of_children(before)
             if admins:
                 return cls(base, admins[0])
             if time.monotonic() > deadline:
                 _end_strangers(before)
                 msg = "the admin of the actor system ended at once, or another process has adopted it"
-                raise StoreUnavailable(msg)
+                raise EndedWhileStarting(msg)
             time.sleep(0.005)
 
     def stop(self, timeout: float) -> bool:
@@ -90,6 +94,20 @@ class Tree:
             return False
         return True
 
+    def require(self) -> None:
+        """Raise EndedWhileStarting when the admin is gone, or the supervisor that it was asked for is.
+
+        Thespian says nothing of the end of an actor that has not told its address yet, and starts no other one.
+        """
+        reap_all()
+        if not process.alive(self.admin):
+            msg = f"the admin (process {self.admin}) has ended while the actor system started"
+            raise EndedWhileStarting(msg)
+        # The others are the logger and the supervisor.
+        if sum(map(process.alive, process.children(self.admin))) < 2:
+            msg = "the supervisor has ended while it started"
+            raise EndedWhileStarting(msg)
+
     def owns(self, pid: int) -> bool:
         """Whether a process belongs to it."""
         try:
@@ -98,19 +116,11 @@ class Tree:
             return False
 
 
-def _leads_another(pid: int) -> bool:
-    try:
-        return os.getsid(pid) != os.getsid(0)
-    except ProcessLookupError:
-        return False
-
-
 def _end_strangers(before: set[int]) -> None:
     """End what a failed start has left."""
-    for pid in process.children(os.getpid()):
-        if pid not in before and _leads_another(pid):
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(os.getpgid(pid), signal.SIGKILL)
+    for pid in process.sessions_of_children(before):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(os.getpgid(pid), signal.SIGKILL)
     reap_all()
 
 

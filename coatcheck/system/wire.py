@@ -8,9 +8,11 @@ import sys
 import threading
 import time
 from contextlib import closing
+from datetime import timedelta
 from typing import Any, Final
 
-from thespian.actors import ActorAddress, ActorSystem, PoisonMessage, ThespianGeneration
+from thespian.actors import ActorAddress, ActorSystem, InvalidActorAddress, PoisonMessage, ThespianGeneration
+from thespian.system import multiprocCommon
 from thespian.system.messages.admin import (
     PendingActor,
     QueryAck,
@@ -18,18 +20,21 @@ from thespian.system.messages.admin import (
     SystemShutdown,
     SystemShutdownCompleted,
 )
-from thespian.system.multiprocCommon import get_multiproc_context
+from thespian.system.messages.multiproc import EndpointConnected
+from thespian.system.multiprocCommon import MultiProcAdmin, detach_child, get_multiproc_context, startAdmin
 from thespian.system.multiprocTCPBase import ActorSystemBase as TCPBase
 from thespian.system.systemBase import BaseContext, ExternalOpsToActors, NewActorResponse, TransmitTrack
 from thespian.system.transport import ReceiveEnvelope, SendStatus, TransmitIntent
 
 from coatcheck.errors import ConfigurationError, RequestTimeout, StoreUnavailable
 from coatcheck.messages import Reply, Request
+from coatcheck.system import process
 from coatcheck.system.prepared import LOOPBACK, listen_on
 from coatcheck.system.seal import Seal
 from coatcheck.system.transport import SealedInit, SealedTransport
 
 _START_METHOD: Final = "spawn"  # fork would hand every descriptor of the starter to every actor
+_LOOK: Final = timedelta(seconds=0.1)
 _TELL_TIMEOUT: Final = 10.0
 _instances = itertools.count(1)
 
@@ -231,6 +236,23 @@ class StartedBase(JoinedBase):
         """Raises Thespian's InvalidActorAddress when the admin does not come up, as on a port that is in use."""
         self._prepare(seal, port, bind)
         self._startAdmin(self.adminAddr, self.transport.myAddress, self.capabilities, log_definitions)
+
+    def _startAdmin(self, adminAddr: Any, addrOfStarter: Any, capabilities: Any, logDefs: Any) -> None:  # noqa: N802, N803
+        """As Thespian's, which waits to the end for an admin that was killed on its way, too."""
+        others = set(process.children(os.getpid()))
+        endpoint = self.transport.prepEndpoint(adminAddr, capabilities)
+        more = (SealedTransport, adminAddr, capabilities, logDefs, self.mpcontext)
+        between = self.mpcontext.Process(target=startAdmin, args=(MultiProcAdmin, addrOfStarter, endpoint, *more))
+        between.start()
+        detach_child(between)
+        self.transport.connectEndpoint(endpoint)
+        deadline = time.monotonic() + multiprocCommon.MAX_ADMIN_STARTUP_DELAY.total_seconds()
+        while time.monotonic() < deadline and (between.is_alive() or process.sessions_of_children(others)):
+            arrived = self.transport.run(None, _LOOK)
+            if isinstance(arrived, ReceiveEnvelope) and isinstance(arrived.message, EndpointConnected):
+                return
+        self.leave()
+        raise InvalidActorAddress(adminAddr, "an admin that has started")
 
     def answers(self, timeout: float) -> bool:
         """Whether the admin is there and not about to end."""
