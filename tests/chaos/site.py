@@ -54,8 +54,11 @@ def leave_flash() -> dict[str, Any]:
 
 
 def show() -> dict[str, Any]:
-    """All flashes, as any Flask application shows them."""
-    return _answer(shown=[int(str(each)) for each in get_flashed_messages()])
+    """All flashes, as any Flask application shows them; on a page that writes, too, so that it may fail afterwards."""
+    answer = _answer(shown=[int(str(each)) for each in get_flashed_messages()])
+    if answer["mark"] is not None:
+        session.increment("shows")
+    return answer
 
 
 def read() -> dict[str, Any]:
