@@ -18,7 +18,13 @@ Flask's own settings count where the application has set them to something else 
 ``COATCHECK_COOKIE_NAME``
     default ``__Host-id``, or ``id`` for a cookie that is not Secure;
 ``COATCHECK_NO_STORE``
-    True: responses with a session cookie also say ``Cache-Control: no-store``. Default False.
+    True: responses with a session cookie also say ``Cache-Control: no-store``. Default False;
+``COATCHECK_TOKEN_HEADER``
+    the header in which clients that keep no cookies send and get the token, such as ``X-Session-Token``; then there is
+    no cookie at all. Default None;
+``COATCHECK_PRINCIPAL_KEY``
+    the key of the session that says who is signed in: setting it is a login, removing it a logout. Default
+    ``_user_id``, as Flask-Login has it; "" for none.
 
 How long a session lives, and under which token:
 
@@ -27,7 +33,9 @@ How long a session lives, and under which token:
   set ``COATCHECK_ANONYMOUS`` and ``COATCHECK_SIGNED_IN`` to :class:`coatcheck.Lifetimes`.
 - The cookie's ``Max-Age``, which only a permanent session has, is the absolute limit and not the idle one.
 - ``session.login(user)`` rotates the token, so that one planted or seen before is worth nothing afterwards;
-  ``session.clear(); session["user"] = ...`` does not.
+  ``session.clear(); session["user"] = ...`` does not, unless ``user`` is the ``COATCHECK_PRINCIPAL_KEY``.
+
+``flask coatcheck`` lists and ends sessions from the command line.
 """
 
 from __future__ import annotations

@@ -12,14 +12,17 @@ from coatcheck.errors import ConfigurationError
 from coatcheck.lifetimes import Lifetimes
 from coatcheck.settings import Settings
 from coatcheck.web.secure import SECURE, as_secure, secure_in_environment
+from coatcheck.web.transport import HeaderTransport
 
 if TYPE_CHECKING:
     from flask import Flask
 
 PREFIX: Final = "COATCHECK_"
-COOKIE_OPTIONS: Final = frozenset({"secure", "cookie_name", "no_store"})
+COOKIE_OPTIONS: Final = frozenset({"secure", "cookie_name", "no_store", "token_header", "principal_key"})
 """The options that are the integration's own, and no fields of the settings."""
 
+_PRINCIPAL_KEY: Final = f"{PREFIX}PRINCIPAL_KEY"
+_FLASK_LOGIN: Final = "_user_id"
 _LIFETIME: Final = "PERMANENT_SESSION_LIFETIME"
 _FIELDS: Final = frozenset(each.name for each in fields(Settings))
 
@@ -69,13 +72,18 @@ def check_names(given: Iterable[str]) -> None:
 
 
 def check_values(app: Flask) -> None:
-    """Raise ConfigurationError for a ``COATCHECK_SECURE`` or ``PERMANENT_SESSION_LIFETIME`` that cannot be.
+    """Raise ConfigurationError for a value of one of Flask's settings, or of the integration's own, that cannot be.
 
     ``COATCHECK_SECURE`` comes from the environment where the configuration leaves it out.
     """
     if app.config.get(SECURE) is None:
         app.config[SECURE] = secure_in_environment()
     app.config[SECURE] = is_secure(app)
+    header_of(app)
+    key = principal_key(app)
+    if not isinstance(key, str) or key in {"_flashes", "_permanent"}:
+        msg = f"{_PRINCIPAL_KEY} is {key!r}: use the key of the session that says who is signed in, or '' for none"
+        raise ConfigurationError(msg)
     value = app.config[_LIFETIME]
     try:
         if isinstance(value, bool) or not isinstance(value, (timedelta, int, float)):
@@ -89,6 +97,18 @@ def check_values(app: Flask) -> None:
 def is_secure(app: Flask) -> bool:
     """``COATCHECK_SECURE``, True where it is not set. As text, as an environment has it: 1, true, yes, 0, false, no."""
     return as_secure(app.config.get(SECURE))
+
+
+def principal_key(app: Flask) -> str:
+    """The key of the session that says who is signed in: ``_user_id``, which is Flask-Login's; "" for none."""
+    key: str | None = app.config.get(_PRINCIPAL_KEY)
+    return _FLASK_LOGIN if key is None else key
+
+
+def header_of(app: Flask) -> HeaderTransport | None:
+    """The header that brings the token, where ``COATCHECK_TOKEN_HEADER`` names one; None for the cookie."""
+    name = app.config.get(f"{PREFIX}TOKEN_HEADER")
+    return None if name is None else HeaderTransport(name)
 
 
 def tell_what_has_no_effect(app: Flask) -> None:

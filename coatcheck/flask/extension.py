@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import flask
 from flask import got_request_exception
-from werkzeug.exceptions import ServiceUnavailable
+from werkzeug.exceptions import Forbidden, ServiceUnavailable
 
 from coatcheck.client import SessionClient, connect
-from coatcheck.errors import ConfigurationError, StoreUnavailable
+from coatcheck.errors import ConfigurationError, ReauthenticationRequired, StoreUnavailable
+from coatcheck.flask.commands import commands
 from coatcheck.flask.config import (
     COOKIE_OPTIONS,
     PREFIX,
@@ -76,6 +77,10 @@ class Coatcheck:
         app.extensions["coatcheck"] = interface
         if StoreUnavailable not in app.error_handler_spec[None][None]:
             app.register_error_handler(StoreUnavailable, _store_unavailable)
+        if ReauthenticationRequired not in app.error_handler_spec[None][None]:
+            app.register_error_handler(ReauthenticationRequired, _sign_in_again)
+        if commands.name not in app.cli.commands:
+            app.cli.add_command(commands)
         app.teardown_request(_tear_down)
 
     @property
@@ -94,6 +99,12 @@ def _store_unavailable(error: StoreUnavailable) -> ResponseReturnValue | Service
         answer: ResponseReturnValue | ServiceUnavailable = ask_flask(app.handle_http_exception, page)
     except StoreUnavailable:
         answer = page  # the application's own page of errors uses the session
+    return answer
+
+
+def _sign_in_again(_: ReauthenticationRequired) -> ResponseReturnValue:
+    """For applications that have no way to ask for the password again."""
+    answer: ResponseReturnValue = ask_flask(flask.current_app.handle_http_exception, Forbidden("Sign in again first."))
     return answer
 
 

@@ -17,12 +17,12 @@ from coatcheck import cookies
 from coatcheck.clock import SECOND
 from coatcheck.cookies import CookieRules
 from coatcheck.errors import CoatcheckError
-from coatcheck.flask.config import as_timedelta, is_secure
+from coatcheck.flask.config import as_timedelta, header_of, is_secure
 from coatcheck.flask.session import FlaskSession
 from coatcheck.lifetimes import Lifetimes
 from coatcheck.web.answer import ends_at, token_action
 from coatcheck.web.once import OVER_HTTP
-from coatcheck.web.opening import open_several
+from coatcheck.web.opening import open_presented, open_several
 from coatcheck.web.stretching import lifetimes_for
 
 if TYPE_CHECKING:
@@ -112,6 +112,16 @@ class CoatcheckSessionInterface(SessionInterface):
 
     def open_session(self, app: Flask, request: Request) -> FlaskSession:
         """The session of the request; on the direct lane with its data, which counts as no use."""
+        by_header = header_of(app)
+        if by_header is not None:
+            value = request.headers.get(by_header.name)
+            return open_presented(
+                lambda token: self.session_class(self, app, request, token),
+                value,
+                by_header,
+                _log,
+                load=self.client.direct,
+            )
         header, name = request.environ.get("HTTP_COOKIE"), self.get_cookie_name(app)
         tokens = cookies.presented(header, name)
         if len(tokens) > 1:
@@ -136,16 +146,26 @@ class CoatcheckSessionInterface(SessionInterface):
             _answer_instead(app, session, response, error)
             varies = session.accessed
         else:
-            varies = self._send_cookie(app, session, response)
+            varies = self._send_token(app, session, response)
             session.seal()
         if varies:
-            _vary_by_cookie(response)
+            by_header = header_of(app)
+            _vary_by(response, "Cookie" if by_header is None else by_header.name)
 
-    def _send_cookie(self, app: Flask, session: FlaskSession, response: Response) -> bool:
+    def _send_token(self, app: Flask, session: FlaskSession, response: Response) -> bool:
         accessed = session.accessed
-        action = token_action(session, lambda: self.should_set_cookie(app, session))
+        by_header = header_of(app)
+        # What a client keeps itself needs no refresh.
+        action = token_action(session, lambda: by_header is None and self.should_set_cookie(app, session))
         if action == "leave":
             return accessed
+        if app.config.get("COATCHECK_NO_STORE"):
+            response.headers["Cache-Control"] = "no-store"
+        if by_header is not None:
+            issued = action == "set" and session.token is not None
+            name, value = by_header.issue(session.token or "", None) if issued else by_header.removal()
+            response.headers[name] = value
+            return True
         rules = self.cookie_rules(app)
         if action == "set" and session.token is not None:
             header = rules.header(session.token, self._max_age(app, session))
@@ -154,8 +174,6 @@ class CoatcheckSessionInterface(SessionInterface):
         else:
             header = rules.removal()
         response.headers.add("Set-Cookie", header)
-        if app.config.get("COATCHECK_NO_STORE"):
-            response.headers["Cache-Control"] = "no-store"
         return True
 
     def _max_age(self, app: Flask, session: FlaskSession) -> int | None:
@@ -185,13 +203,13 @@ def current_session() -> FlaskSession | None:
     return session if isinstance(session, FlaskSession) else None
 
 
-def _vary_by_cookie(response: Response) -> None:
+def _vary_by(response: Response, header: str) -> None:
     headers = response.headers
     for name, _ in headers:  # quicker than `in`, which makes an HTTP exception for what is not there
         if name.lower() == "vary":
-            response.vary.add("Cookie")
+            response.vary.add(header)
             return
-    headers.add("Vary", "Cookie")
+    headers.add("Vary", header)
 
 
 def _answer_instead(app: Flask, session: FlaskSession, response: Response, error: CoatcheckError) -> None:

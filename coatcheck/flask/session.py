@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from flask.sessions import SessionMixin
 from markupsafe import Markup
 
 from coatcheck.flashes import FlashMessage
+from coatcheck.flask.config import principal_key
 from coatcheck.session import Session
+from coatcheck.session_auth import AUTH_TIME
+from coatcheck.tracked import plain
 from coatcheck.web.secure import is_loopback
 
 if TYPE_CHECKING:
@@ -27,6 +31,9 @@ PERMANENT: Final = "_permanent"
 
 _LONGEST_AGENT: Final = 400
 
+FRESH: Final = "_fresh"
+"""The key under which Flask-Login notes whether the user has signed in, or is known by a "remember me" only."""
+
 Pair = tuple[str, Any]
 
 
@@ -36,6 +43,9 @@ class FlaskSession(Session, SessionMixin):  # type: ignore[override]
     The key ``_flashes`` is not data but the mailbox: ``get`` returns a fresh list of (category, message); assigning
     a list that begins with what ``get`` returned appends the rest, any other list replaces all; ``in`` looks; ``pop``
     and ``del`` take. So parallel requests lose no flash and show none twice.
+
+    The key ``_user_id``, by which Flask-Login says who is signed in (``COATCHECK_PRINCIPAL_KEY``), binds the session:
+    setting it is a :meth:`login`, removing it a :meth:`logout` after which the other keys go on in a new session.
     """
 
     __slots__ = ("_app", "_held", "_interface", "_request", "_seen", "lives_otherwise")
@@ -110,16 +120,20 @@ class FlaskSession(Session, SessionMixin):  # type: ignore[override]
         return bool(self.flashes())
 
     def __setitem__(self, key: str, value: Any) -> None:
-        if key != FLASHES:
-            Session.__setitem__(self, key, value)
-        else:
+        if key == FLASHES:
             self._assign(value)
+            return
+        if key == principal_key(self._app):
+            if value is None:
+                self._sign_out()
+            else:
+                self._sign_in(str(value))
+        elif key == FRESH:
+            self._confirm(fresh=bool(value))
+        Session.__setitem__(self, key, value)
 
     def __delitem__(self, key: str) -> None:
-        if key != FLASHES:
-            Session.__delitem__(self, key)
-        else:
-            self.pop(key)
+        self.pop(key)
 
     def setdefault(self, key: str, default: Any = None) -> Any:
         """The value of a key, which gets the default when it is missing."""
@@ -133,7 +147,11 @@ class FlaskSession(Session, SessionMixin):  # type: ignore[override]
     def pop(self, key: str, *default: Any) -> Any:
         """Remove a key and return its value; ``_flashes`` takes what is in the mailbox now."""
         if key != FLASHES:
-            return Session.pop(self, key, *default)
+            found = key in self
+            value = Session.pop(self, key, *default)
+            if found and key == principal_key(self._app):
+                self._sign_out()
+            return value
         if key in self:
             return self._take()  # another request may have taken them first: then the list is empty
         if default:
@@ -153,6 +171,40 @@ class FlaskSession(Session, SessionMixin):  # type: ignore[override]
         pending = self._changes()
         pending.flashes.clear()
         pending.flashes_replaced = self._record is not None
+
+    # Who is signed in, as Flask-Login says it --------------------------------------------------------------------
+
+    def _sign_in(self, principal: str) -> None:
+        pending = self._pending
+        if pending is None or pending.login is None or pending.login.principal != principal:
+            self.login(principal)
+
+    def _confirm(self, *, fresh: bool) -> None:
+        """Whether the user has signed in just now, or is known by a "remember me" only."""
+        pending = self._pending
+        if pending is not None and pending.login is not None:
+            if not fresh:
+                login = pending.login
+                pending.login = replace(login, meta={**(login.meta or {}), AUTH_TIME: None})
+        elif fresh and self.principal is not None:
+            self.login(self.principal)
+
+    def _sign_out(self) -> None:
+        """End the session: its token was a user's. What else was in it goes on in a new one, which is nobody's."""
+        pending = self._changes()
+        if self._record is None or self._record.principal is None:
+            pending.login = None
+            return
+        rest, waiting = plain(self), self.flashes()
+        self.logout()
+        for key, value in rest.items():
+            Session.__setitem__(self, key, value)
+        self._changes().flashes += waiting
+
+    @property
+    def auth_time(self) -> int | None:
+        """When the principal last signed in, microseconds UTC; None: not in this session, or "remembered" only."""
+        return None if dict.get(self, FRESH) is False else Session.auth_time.__get__(self)
 
     # What Flask wants to know ----------------------------------------------------------------------------------
 
