@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from coatcheck.errors import StoreUnavailable
 from coatcheck.session_auth import SessionAuth
-from coatcheck.session_life import FAILED, UNLOADED
+from coatcheck.session_origin import UNLOADED
+from coatcheck.session_outage import FAILED
 
 if TYPE_CHECKING:
     from coatcheck.flashes import FlashMessage
@@ -121,6 +122,11 @@ class Session(SessionAuth):
         return record is not None and not record.in_grace
 
     @property
+    def may_be_unavailable(self) -> bool:
+        """Whether its use may raise, now or later, because the store cannot be asked."""
+        return self._state in (UNLOADED, FAILED)
+
+    @property
     def is_unanswered(self) -> bool:
         """Whether it could not be loaded, whatever comes of that."""
         return self._state == FAILED or self._cut_off
@@ -133,7 +139,10 @@ class Session(SessionAuth):
 
     async def aload(self) -> None:
         """The twin of ``load`` for asyncio."""
-        await self._client.runner.read(self.load)
+        if self.origin is not None:
+            await self._client.runner.in_thread(self.load)  # the old store may be anywhere
+        else:
+            await self._client.runner.read(self.load)
 
     async def areload(self) -> None:
         """The twin of ``reload`` for asyncio."""

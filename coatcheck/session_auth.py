@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from coatcheck.clock import SECOND
 from coatcheck.errors import ReauthenticationRequired
-from coatcheck.session_life import FAILED, UNLOADED, SessionLife
+from coatcheck.session_life import SessionLife
+from coatcheck.session_origin import UNLOADED
+from coatcheck.session_outage import FAILED
 from coatcheck.tracking import Login, Pending
 
 if TYPE_CHECKING:

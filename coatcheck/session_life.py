@@ -11,6 +11,8 @@ from coatcheck.codec import is_mutable
 from coatcheck.errors import CoatcheckError, SessionMissing, StoreUnavailable
 from coatcheck.outage import may_be_dropped
 from coatcheck.session_mail import SessionMailbox
+from coatcheck.session_origin import UNLOADED
+from coatcheck.session_outage import FAILED
 from coatcheck.tracked import READY, plain
 from coatcheck.tracking import Login, Pending, changed_in_place
 
@@ -23,8 +25,6 @@ if TYPE_CHECKING:
 JUST_RETIRED: Final = 30.0
 """Seconds after its rotation in which a token is taken for one that the browser sent before it had the new one."""
 
-UNLOADED: Final = 1
-FAILED: Final = 2
 COMMITTED: Final = 3
 
 
@@ -34,12 +34,9 @@ class SessionLife(SessionMailbox):
     __slots__ = (
         "_borrowed",
         "_created",
-        "_cut_off",
-        "_error",
         "_looks_everywhere",
         "_meta",
         "_own",
-        "_presented",
         "_reason",
         "_retired_ago",
         "_sealed",
@@ -47,7 +44,6 @@ class SessionLife(SessionMailbox):
         "peer",
     )
 
-    _error: CoatcheckError
     _own: tuple[Iterable[AnyChange], Record | None]
 
     def __init__(
@@ -66,10 +62,11 @@ class SessionLife(SessionMailbox):
         self._pending: Pending | None = None
         self._handed_out: set[str] = set()
         self._meta = meta
+        self.origin = None
         self._takes: list[str] = []
         self._unanswered: bytes | None = None
         self._taken = self._created = self._borrowed = self._sealed = self._looks_everywhere = False
-        self._cut_off = False  # nothing of this session reaches the store, which could not say whose it is
+        self._lenient = self._cut_off = False
         self.outage: StoreUnavailable | None = None
         self.accessed = False
         self.peer = peer
@@ -89,10 +86,8 @@ class SessionLife(SessionMailbox):
         """
         if self._state != UNLOADED:
             return
-        token = self._token
-        assert token is not None
         try:
-            found = self._client.store.find(token)
+            found = self._find()
             record = found.record
             if record is not None:
                 dict.update(self, record.values())
@@ -110,15 +105,6 @@ class SessionLife(SessionMailbox):
         else:
             self._absent(found.reason, found.ended_ago)
         self._state = READY
-
-    def _unavailable(self, error: StoreUnavailable) -> None:
-        if self._client.settings.on_outage == "anonymous":
-            self._go_on_without(error)
-            self._cut_off, self._state = True, READY
-        else:
-            self._error = error
-            self._state = FAILED
-            self._client.count("outage")
 
     def _absent(self, reason: Reason | None, ended_ago: float | None) -> None:
         # The token is forgotten at once: what was not found here is never adopted.
@@ -163,9 +149,9 @@ class SessionLife(SessionMailbox):
         """Drop what is not committed and look at the store again. Raises StoreUnavailable."""
         self.abandon()
         self._cut_off, self.outage = False, None
-        if self._token is not None:
-            dict.clear(self)
+        if self._token is not None or self.origin is not None:
             self._handed_out.clear()
+            self._show({})
             self._record, self._taken, self._state = None, False, UNLOADED
             self._ready()
 

@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from coatcheck.errors import CoatcheckError, RequestTimeout, SessionMissing, StoreUnavailable
 from coatcheck.flashes import FlashMessage
+from coatcheck.session_outage import SessionOutage
 from coatcheck.store.gate import GateBusy
-from coatcheck.tracked import TrackedDict
-
-if TYPE_CHECKING:
-    from coatcheck.client.client import SessionClient
 
 
-class SessionMailbox(TrackedDict):
+class SessionMailbox(SessionOutage):
     """What a session does with its flashes."""
 
-    __slots__ = ("_client", "_taken", "_takes", "_token", "_unanswered", "outage")
+    __slots__ = ("_taken", "_takes", "_unanswered")
 
-    outage: StoreUnavailable | None
-    """Why the store could not be asked in this request, where that was no reason to fail; else None."""
-
-    _client: SessionClient
-    _token: str | None
     _taken: bool
     _takes: list[str]
     _unanswered: bytes | None
@@ -63,14 +54,6 @@ class SessionMailbox(TrackedDict):
             # They stay where they are, for a page that can take them: shown now, they would be shown again.
             self._go_on_without(error)
             return []
-
-    def _goes_on_after(self, error: StoreUnavailable) -> bool:
-        """Whether this outage is no reason to fail. A twin for asyncio has to see that the gate is busy."""
-        return self._client.settings.on_outage != "503" and not isinstance(error, GateBusy)
-
-    def _go_on_without(self, error: StoreUnavailable) -> None:
-        self.outage = error
-        self._client.note_outage(error)
 
     def _take_stored(self, token: str) -> list[FlashMessage]:
         # Under an id that is known here before the store is asked: where the answer is lost, this asks for it again, or

@@ -65,7 +65,14 @@ class Tokens:
         random = secrets.token_bytes(RANDOM_SIZE)
         if like is not None:
             random = _with_tag(self.tag_of(like), random)
-        keyed = self._keyed[0].copy()
+        return self.from_random(random)
+
+    def from_random(self, random: bytes, root: int = 0) -> str:
+        """The token of these 32 bytes, under that root; whoever can tell the bytes in advance has the session.
+
+        For a token that has to be the same each time that it is made.
+        """
+        keyed = self._keyed[root].copy()
         keyed.update(random)
         encoded = b2a_base64(random + keyed.digest()[:MAC_SIZE], newline=False)
         return encoded.decode().rstrip("=").replace("+", "-").replace("/", "_")

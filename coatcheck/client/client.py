@@ -22,6 +22,7 @@ from coatcheck.store.lmdb import LmdbStore
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from coatcheck.adopt.origin import Origin
     from coatcheck.changes import AnyChange
     from coatcheck.clock import Clock
     from coatcheck.flashes import FlashMessage
@@ -86,6 +87,14 @@ class SessionClient:
         says.
         """
         session = Session(self, token, peer=peer, meta=meta)
+        if self.direct:
+            session.load()
+        return session
+
+    def open_from(self, origin: Origin, *, peer: str | None = None, meta: Mapping[str, Any] | None = None) -> Session:
+        """The session that was kept elsewhere, adopted when it is loaded; see ``coatcheck.adopt``."""
+        session = Session(self, peer=peer, meta=meta)
+        session.begin_from(origin)
         if self.direct:
             session.load()
         return session

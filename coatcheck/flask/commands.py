@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import datetime, timezone
 from functools import wraps
@@ -14,6 +15,7 @@ import click
 import flask
 from flask.cli import with_appcontext
 
+from coatcheck.adopt.origin import ADOPTED_FROM
 from coatcheck.clock import SECOND
 from coatcheck.errors import CoatcheckError
 from coatcheck.store.contract import SessionInfo
@@ -90,6 +92,13 @@ def revoke(handle: str | None, user: str | None, kept: str | None, *, as_json: b
         spared = _one([info for info in sessions if _fits(info, kept)], kept)
         ended = sum(client.revoke_sid(info.sid) for info in sessions if info.sid != spared.sid)
     _tell({"ended": ended}, as_json=as_json)
+
+
+@_command("adopted")
+def adopted(*, as_json: bool) -> None:
+    """Count the live sessions that were taken over from another store, by that store."""
+    counts = Counter(str(info.meta[ADOPTED_FROM]) for info in _client().scan() if ADOPTED_FROM in info.meta)
+    _tell(dict(counts), as_json=as_json)
 
 
 @_command("sweep")

@@ -8,6 +8,7 @@ from dataclasses import fields
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from coatcheck.adopt import Adopter
 from coatcheck.errors import ConfigurationError
 from coatcheck.lifetimes import Lifetimes
 from coatcheck.settings import Settings
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from flask import Flask
 
 PREFIX: Final = "COATCHECK_"
-COOKIE_OPTIONS: Final = frozenset({"secure", "cookie_name", "no_store", "token_header", "principal_key"})
+COOKIE_OPTIONS: Final = frozenset({"secure", "cookie_name", "no_store", "token_header", "principal_key", "adopt"})
 """The options that are the integration's own, and no fields of the settings."""
 
 _PRINCIPAL_KEY: Final = f"{PREFIX}PRINCIPAL_KEY"
@@ -109,6 +110,17 @@ def header_of(app: Flask) -> HeaderTransport | None:
     """The header that brings the token, where ``COATCHECK_TOKEN_HEADER`` names one; None for the cookie."""
     name = app.config.get(f"{PREFIX}TOKEN_HEADER")
     return None if name is None else HeaderTransport(name)
+
+
+def adopter_of(app: Flask) -> Adopter | None:
+    """Who takes over the sessions of the sources in ``COATCHECK_ADOPT``; None where there are none."""
+    sources = app.config.get(f"{PREFIX}ADOPT")
+    if not sources:
+        return None
+    if header_of(app) is not None:
+        msg = f"{PREFIX}ADOPT takes over sessions by their cookies, but {PREFIX}TOKEN_HEADER is set: use one of them"
+        raise ConfigurationError(msg)
+    return Adopter(sources if isinstance(sources, (list, tuple)) else [sources])
 
 
 def tell_what_has_no_effect(app: Flask) -> None:

@@ -16,6 +16,7 @@ from coatcheck.flask.commands import commands
 from coatcheck.flask.config import (
     COOKIE_OPTIONS,
     PREFIX,
+    adopter_of,
     check_names,
     check_values,
     settings_of,
@@ -72,6 +73,7 @@ class Coatcheck:
         check_home(client.settings.home)
         interface = CoatcheckSessionInterface(client)
         interface.cookie_rules(app)
+        interface.adopter = adopter_of(app)
         tell_what_has_no_effect(app)
         app.session_interface = interface
         app.extensions["coatcheck"] = interface

@@ -28,6 +28,7 @@ from coatcheck.web.stretching import lifetimes_for
 if TYPE_CHECKING:
     from flask import Flask, Request, Response
 
+    from coatcheck.adopt import Adopter
     from coatcheck.client import SessionClient
     from coatcheck.store.record import Record
 
@@ -44,6 +45,8 @@ class CoatcheckSessionInterface(SessionInterface):
     def __init__(self, client: SessionClient) -> None:
         """``client`` may be shared by several applications."""
         self.client = client
+        self.adopter: Adopter | None = None
+        """Takes over the sessions of another store; see :mod:`coatcheck.adopt`."""
 
     # What the cookie looks like: Flask's getters, to be overridden as with any session interface. --------------
 
@@ -112,6 +115,13 @@ class CoatcheckSessionInterface(SessionInterface):
 
     def open_session(self, app: Flask, request: Request) -> FlaskSession:
         """The session of the request; on the direct lane with its data, which counts as no use."""
+        session = self._open(app, request)
+        if session.may_be_unavailable and flask.has_request_context():
+            # What runs after the view, as Flask-Login's and its like, is too late for an error that is answered by 503.
+            flask.after_this_request(session.raise_no_more_after)
+        return session
+
+    def _open(self, app: Flask, request: Request) -> FlaskSession:
         by_header = header_of(app)
         if by_header is not None:
             value = request.headers.get(by_header.name)
@@ -123,6 +133,14 @@ class CoatcheckSessionInterface(SessionInterface):
                 load=self.client.direct,
             )
         header, name = request.environ.get("HTTP_COOKIE"), self.get_cookie_name(app)
+        if self.adopter is not None and header:
+            origin = self.adopter.origin_of(self.client, header, name)
+            if origin is not None:
+                session = self.session_class(self, app, request)
+                session.begin_from(origin)
+                if self.client.direct:
+                    session.load()
+                return session
         tokens = cookies.presented(header, name)
         if len(tokens) > 1:
             more = len(tokens) == cookies.MOST_PRESENTED and cookies.more_presented(header, name)
@@ -174,6 +192,9 @@ class CoatcheckSessionInterface(SessionInterface):
         else:
             header = rules.removal()
         response.headers.add("Set-Cookie", header)
+        if session.origin is not None:
+            for removal in session.origin.removals(rules.name or "", rules.domain, rules.path):
+                response.headers.add("Set-Cookie", removal)
         return True
 
     def _max_age(self, app: Flask, session: FlaskSession) -> int | None:

@@ -17,7 +17,7 @@ from coatcheck.tracked import plain
 from coatcheck.web.secure import is_loopback
 
 if TYPE_CHECKING:
-    from flask import Flask, Request
+    from flask import Flask, Request, Response
 
     from coatcheck.flask.interface import CoatcheckSessionInterface
     from coatcheck.lifetimes import Lifetimes
@@ -223,6 +223,11 @@ class FlaskSession(Session, SessionMixin):  # type: ignore[override]
     def is_permanent(self) -> bool:
         """The same without counting as a use."""
         return bool(dict.get(self, PERMANENT, False))
+
+    def raise_no_more_after(self, response: Response) -> Response:
+        """:meth:`raise_no_more`, as Flask calls it after the view."""
+        self.raise_no_more()
+        return response
 
     def came_over_http(self) -> bool:
         """Whether the request came over plain http from elsewhere: browsers keep no Secure cookie that goes back."""

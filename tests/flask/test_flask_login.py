@@ -14,7 +14,7 @@ from flask.testing import FlaskClient
 
 from coatcheck.flask import Coatcheck
 from tests.flask.conftest import client_of, cookie_of, give
-from tests.flask.test_failures import Outage
+from tests.flask.test_failures import Outage, add
 
 session: Any = flask_session
 
@@ -200,6 +200,21 @@ def test_nobody_is_signed_in_or_out_in_an_outage(lane_home: Path, lane: str, pol
     assert browser.get("/secret").text == "secret"
     client_of(app).revoke("ann-in-an-outage")
     client_of(app).close()
+
+
+def test_an_outage_is_a_503_though_flask_login_looks_again_after_the_view(shop: Flask, browser: FlaskClient) -> None:
+    """It reads the session after each view, when an error could not be answered any more; the cookie stays."""
+    add(shop, "/untouched", lambda: "untouched")
+    browser.get("/login?name=ann-and-the-outage")
+    token = cookie_of(browser)
+    with Outage(shop):
+        for path, status in (("/who", 503), ("/secret", 503), ("/untouched", 200), ("/nowhere", 404)):
+            answer = browser.get(path)
+            assert (answer.status_code, "Set-Cookie" in answer.headers) == (status, False), path
+
+    assert cookie_of(browser) == token
+    assert browser.get("/secret").text == "secret"
+    client_of(shop).revoke("ann-and-the-outage")
 
 
 def test_the_key_can_be_another_or_none(home: Path) -> None:
