@@ -6,9 +6,13 @@ from flask import Blueprint, abort, flash, redirect, render_template, request, u
 from werkzeug.wrappers import Response
 
 import csrf
+from coatcheck import ReauthenticationRequired
 from sessions import client, fingerprint, handle, session
 
 account = Blueprint("account", __name__)
+
+RECENT = 600
+"""Seconds after a login in which other devices may be signed out without another one (ASVS 7.5.2)."""
 
 PRETEND = {"ip": "198.51.100.7", "user_agent": "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) Safari/604.1"}
 """The phone of the button "Pretend"; an address of the range kept for examples (RFC 5737)."""
@@ -30,7 +34,7 @@ def login() -> Response:
         flash("Please tell us a name; any name will do.", "error")
         return redirect(url_for("account.ask_name"))
     before = {"handle": handle(), "print": fingerprint()}
-    session.login(name)
+    session.login(name, label=request.form.get("label", "").strip()[:40] or None)
     session["before_login"] = before
     csrf.renew()
     flash(f"Welcome, {name}. Your cart came along, your old token did not.", "success")
@@ -60,13 +64,12 @@ def devices() -> str | Response:
 @account.post("/account/end/<ticket>")
 def end_one(ticket: str) -> Response:
     """Sign out one device. It is looked up among the user's own sessions only."""
-    for info in client().sessions_of(_user()):
-        if info.handle == ticket:
-            if info.sid == session.sid:
-                return logout()
-            client().revoke_sid(info.sid)
-            flash(f"Ticket {ticket} is no longer valid.", "success")
-            break
+    _user()
+    if ticket == handle():
+        return logout()
+    session.require_recent_auth(RECENT)
+    if session.revoke_other(ticket):
+        flash(f"Ticket {ticket} is no longer valid.", "success")
     else:
         flash(f"Ticket {ticket[:8]} was already gone.", "info")
     return redirect(url_for("account.devices"))
@@ -75,7 +78,9 @@ def end_one(ticket: str) -> Response:
 @account.post("/account/end-others")
 def end_others() -> Response:
     """Sign out every device but this one."""
-    count = client().revoke(_user(), except_=session.token)
+    _user()
+    session.require_recent_auth(RECENT)
+    count = session.revoke_others()
     flash(f"Signed out {count} other {'device' if count == 1 else 'devices'}.", "success" if count else "info")
     return redirect(url_for("account.devices"))
 
@@ -83,7 +88,9 @@ def end_others() -> Response:
 @account.post("/account/end-all")
 def end_all() -> Response:
     """Sign out everywhere, here too."""
-    client().revoke(_user())
+    user = _user()
+    session.require_recent_auth(RECENT)
+    client().revoke(user)
     session.logout()
     return redirect(url_for("account.ask_name", goodbye="everywhere"))
 
@@ -98,6 +105,13 @@ def pretend() -> Response:
     else:
         flash("That is enough telephones. Sign some out first.", "error")
     return redirect(url_for("account.devices"))
+
+
+@account.errorhandler(ReauthenticationRequired)
+def sign_in_again(_: ReauthenticationRequired) -> Response:
+    """A login of the same name makes it recent. A real shop asks for the password here."""
+    flash("That was a while ago: please sign in again first.", "warning")
+    return redirect(url_for("account.ask_name"))
 
 
 def _user() -> str:

@@ -112,6 +112,32 @@ def test_five_pretended_phones_are_enough(browser: FlaskClient) -> None:
     assert "enough telephones" in press(browser, "/account/pretend")
 
 
+def test_a_device_has_the_name_that_was_given_to_it(app: Flask, browser: FlaskClient) -> None:
+    """As text, whatever is in it."""
+    press(browser, "/login", name="anna", label="my <old> laptop")
+
+    assert "my &lt;old&gt; laptop" in browser.get("/account").get_data(as_text=True)
+
+
+def test_other_devices_are_signed_out_after_a_recent_login_only(
+    app: Flask, browser: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody who finds an open browser cannot lock its user out; signing in again is enough (ASVS 7.5.2)."""
+    press(browser, "/login", name="anna")
+    press(browser, "/account/pretend")
+    client = app.extensions["coatcheck"].client
+    now = client.clock.now
+    monkeypatch.setattr(client.clock, "now", lambda: now() + 601_000_000)
+    other = client.sessions_of("anna")[-1].handle
+    for path in (f"/account/end/{other}", "/account/end-others", "/account/end-all"):
+        assert "please sign in again first" in press(browser, path)
+    assert len(client.sessions_of("anna")) == 2
+
+    press(browser, "/login", name="anna")
+    assert "Signed out 1 other device." in press(browser, "/account/end-others")
+    assert len(client.sessions_of("anna")) == 1
+
+
 def test_logging_in_as_somebody_else_takes_nothing_along(browser: FlaskClient) -> None:
     """The cart of one user is not shown to the next one at the same browser."""
     press(browser, "/login", name="anna")
