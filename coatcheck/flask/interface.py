@@ -220,7 +220,10 @@ def current_session() -> FlaskSession | None:
     if not flask.has_request_context():
         return None
     current: Any = flask.session
-    session = current._get_current_object()  # noqa: SLF001 - the documented way to what a proxy stands for
+    try:
+        session = current._get_current_object()  # noqa: SLF001 - the documented way to what a proxy stands for
+    except (AssertionError, AttributeError, RuntimeError):
+        return None  # opening it is what has failed, in whosever interface that was
     return session if isinstance(session, FlaskSession) else None
 
 

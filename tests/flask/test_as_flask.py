@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import flask
+import flask.sessions
 import pytest
 from flask import Flask, request
 from flask import session as flask_session
@@ -131,3 +132,19 @@ def test_a_principal_key_that_cannot_be_is_named(home: Path, key: object) -> Non
     """When the application is made."""
     with pytest.raises(ConfigurationError, match="COATCHECK_PRINCIPAL_KEY is "):
         Coatcheck(Flask("bad"), home=home, principal_key=key)
+
+
+def test_another_interface_that_fails_to_open_is_left_to_flask(home: Path) -> None:
+    """What coatcheck does after a failed request, in any application, must not fail itself."""
+
+    class Failing(flask.sessions.SessionInterface):
+        def open_session(self, app: Flask, request: flask.Request) -> None:
+            msg = "out of order"
+            raise LookupError(msg)
+
+    app = create_app(COATCHECK_HOME=str(home))
+    app.session_interface = Failing()
+
+    assert app.test_client().get("/untouched").status_code == 500
+    assert not flask.has_request_context()
+    client_of(app).close()
