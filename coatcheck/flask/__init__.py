@@ -19,6 +19,9 @@ Flask's own settings count where the application has set them to something else 
     default ``__Host-id``, or ``id`` for a cookie that is not Secure;
 ``COATCHECK_NO_STORE``
     True: responses with a session cookie also say ``Cache-Control: no-store``. Default False;
+``COATCHECK_REFRESH``
+    True: the cookie of a permanent session is sent again with each response, as Flask does. Default False: it ends with
+    its session anyway, and a response that is overtaken by that of a login would bring the old token back;
 ``COATCHECK_TOKEN_HEADER``
     the header in which clients that keep no cookies send and get the token, such as ``X-Session-Token``; then there is
     no cookie at all. Default None;

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from flask import Flask
 
 PREFIX: Final = "COATCHECK_"
-COOKIE_OPTIONS: Final = frozenset({"secure", "cookie_name", "no_store", "token_header", "principal_key", "adopt"})
+COOKIE_OPTIONS: Final = frozenset(
+    {"secure", "cookie_name", "no_store", "token_header", "principal_key", "adopt", "refresh"}
+)
 """The options that are the integration's own, and no fields of the settings."""
 
 _PRINCIPAL_KEY: Final = f"{PREFIX}PRINCIPAL_KEY"

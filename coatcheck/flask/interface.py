@@ -20,7 +20,7 @@ from coatcheck.errors import CoatcheckError
 from coatcheck.flask.config import as_timedelta, header_of, is_secure
 from coatcheck.flask.session import FlaskSession
 from coatcheck.lifetimes import Lifetimes
-from coatcheck.web.answer import ends_at, token_action
+from coatcheck.web.answer import ends_at, outlives_its_cookie, token_action
 from coatcheck.web.once import OVER_HTTP
 from coatcheck.web.opening import open_presented, open_several
 from coatcheck.web.stretching import lifetimes_for
@@ -91,14 +91,19 @@ class CoatcheckSessionInterface(SessionInterface):
         return _EPOCH + timedelta(microseconds=ends_at(session, self.client.clock.now()))
 
     def should_set_cookie(self, app: Flask, session: SessionMixin) -> bool:
-        """Whether to send a cookie whose token has not changed: to refresh it, or because it lives otherwise now.
+        """Whether to send a cookie whose token has not changed: because it lives otherwise now, or to refresh it.
 
-        Flask refreshes the cookie of a permanent session with each response (``SESSION_REFRESH_EACH_REQUEST``).
+        Flask refreshes the cookie of a permanent session with each response (``SESSION_REFRESH_EACH_REQUEST``). Here
+        the cookie ends with the session, so that would change nothing, and where the response is overtaken by that of
+        a login it would bring the old token back. So it needs ``COATCHECK_REFRESH``, or a session that lives longer
+        than a cookie may.
         """
         assert isinstance(session, FlaskSession)
         if session.lives_otherwise:
             return True
-        return session.is_permanent() and bool(app.config["SESSION_REFRESH_EACH_REQUEST"])
+        if not (session.is_permanent() and app.config["SESSION_REFRESH_EACH_REQUEST"]):
+            return False
+        return bool(app.config.get("COATCHECK_REFRESH")) or outlives_its_cookie(session, self.client.clock.now())
 
     def lifetimes_of(self, app: Flask, record: Record | None, *, signed_in: bool) -> Lifetimes | None:
         """The lifetimes that ``PERMANENT_SESSION_LIFETIME`` asks for; None where the application did not set it.

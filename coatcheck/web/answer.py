@@ -36,6 +36,12 @@ def ends_at(session: Session, now: int) -> int:
     return min(NEVER if ends is None else ends, now + LONGEST * SECOND)
 
 
+def outlives_its_cookie(session: Session, now: int) -> bool:
+    """Whether the session may live longer than browsers keep a cookie."""
+    ends = session.absolute_expires_at
+    return ends is None or ends > now + LONGEST * SECOND
+
+
 def max_age(session: Session, now: int) -> int:
     """The same as seconds from now, rounded up: a cookie does not end before its session."""
     return math.ceil((ends_at(session, now) - now) / SECOND)

@@ -47,6 +47,8 @@ def put() -> str:
     """Sets what the query says, as texts; with a pause between reading and writing."""
     len(session)
     _pause()
+    if "permanent" in request.args:
+        session.permanent = True
     for key, value in request.args.items():
         if key not in _OWN:
             session[key] = value
@@ -89,6 +91,12 @@ def login() -> Any:
     session.permanent = "permanent" in request.args
     session.login(request.args["name"])
     return redirect("/read")
+
+
+def renew() -> str:
+    """A new token; the old one works a while longer."""
+    session.rotate(grace=float(request.args.get("grace", 10)))
+    return "renewed"
 
 
 def logout() -> str:
@@ -148,13 +156,14 @@ VIEWS: dict[str, Callable[[], Any]] = {
     "/flash": push,
     "/show": show,
     "/login": login,
+    "/renew": renew,
     "/logout": logout,
     "/slow": slow,
     "/fail": fail,
     "/stream": stream,
 }
 
-_OWN = {"pause"}
+_OWN = {"pause", "permanent"}
 
 
 def _pause() -> None:

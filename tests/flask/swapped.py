@@ -9,7 +9,7 @@ import tempfile
 import _pytest.monkeypatch
 import pytest
 from flask import Flask
-from flask.sessions import SessionInterface
+from flask.sessions import SessionInterface, SessionMixin
 
 from coatcheck.client import connect
 from coatcheck.flask import CoatcheckSessionInterface
@@ -21,6 +21,10 @@ class Swapped(CoatcheckSessionInterface):
     get_cookie_name = SessionInterface.get_cookie_name
     get_cookie_secure = SessionInterface.get_cookie_secure
     get_cookie_samesite = SessionInterface.get_cookie_samesite
+
+    def should_set_cookie(self, app: Flask, session: SessionMixin) -> bool:
+        """As ``COATCHECK_REFRESH`` would have it."""
+        return super().should_set_cookie(app, session) or SessionInterface.should_set_cookie(self, app, session)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -15,7 +15,7 @@ from coatcheck import ConfigurationError, Lifetimes, StoreUnavailable
 from coatcheck.flask import Coatcheck, CoatcheckSessionInterface
 from coatcheck.store.lmdb import LmdbStore
 from coatcheck.testing import FakeClock
-from tests.flask.conftest import client_of, cookie_of, with_client
+from tests.flask.conftest import client_of, cookie_of, give, with_client
 from tests.flask.probe import create_app
 
 DAY = 86_400
@@ -126,11 +126,14 @@ def test_a_permanent_session_lives_until_its_absolute_deadline(
 
 
 def test_a_permanent_cookie_is_refreshed_as_flask_does(held_app: Flask, clock: FakeClock) -> None:
-    """With every response, and with Vary, unless SESSION_REFRESH_EACH_REQUEST is off; that writes nothing."""
+    """With every response, and with Vary, where asked for, and unless Flask's setting is off; that writes nothing."""
     browser = held_app.test_client()
     browser.get("/login?name=ann&permanent=1")
     token = cookie_of(browser)
     clock.advance(100)
+    for path in ("/untouched", "/read", "/put?b=0"):
+        assert "Set-Cookie" not in browser.get(path).headers
+    held_app.config["COATCHECK_REFRESH"] = True
     for path in ("/untouched", "/read", "/put?b=1"):
         answer = browser.get(path)
         assert answer.headers["Set-Cookie"].startswith(f"__Host-id={token}; Max-Age={DAY - 100};")
@@ -141,8 +144,22 @@ def test_a_permanent_cookie_is_refreshed_as_flask_does(held_app: Flask, clock: F
         assert "Set-Cookie" not in browser.get(path).headers
 
 
+def test_a_session_that_outlives_its_cookie_is_refreshed(held_app: Flask, clock: FakeClock) -> None:
+    """Browsers keep none for longer than 400 days, so without this it would end while it is in use."""
+    browser = held_app.test_client()
+    with held_app.test_request_context() as context:
+        context.session.permanent = True
+        context.session.set_lifetimes(Lifetimes(idle=500 * DAY, absolute=None))  # type: ignore[attr-defined]
+        context.session["a"] = 1
+        give(browser, held_app.process_response(held_app.response_class()).headers["Set-Cookie"][10:64])
+    clock.advance(399 * DAY)
+
+    assert f"; Max-Age={400 * DAY};" in browser.get("/look?key=a").headers["Set-Cookie"]
+
+
 def test_a_refresh_never_brings_an_old_token_back(held_app: Flask) -> None:
-    """A slow response must not overtake the login that happened meanwhile."""
+    """A slow response must not undo the login that happened meanwhile."""
+    held_app.config["COATCHECK_REFRESH"] = True
     browser = held_app.test_client()
     browser.get("/login?name=ann&permanent=1")
     token = cookie_of(browser)
@@ -157,6 +174,7 @@ def test_a_refresh_never_brings_an_old_token_back(held_app: Flask) -> None:
 
 def test_a_refresh_during_an_outage_is_left_out(held_app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whether the token is still the one cannot be asked, so the cookie is left alone."""
+    held_app.config["COATCHECK_REFRESH"] = True
     browser = held_app.test_client()
     browser.get("/login?name=ann&permanent=1")
 
