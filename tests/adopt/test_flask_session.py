@@ -30,7 +30,9 @@ from tests.flask.conftest import client_of
 from tests.support.require import require
 
 # What Flask-Session itself is warned of, by Python and by its own newer versions.
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:flask_session", "ignore::UserWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.*utcnow:DeprecationWarning", "ignore:The 'use_signer' option:DeprecationWarning"
+)
 
 SECRET = "for signatures"
 
@@ -268,7 +270,7 @@ def test_expired_rows_are_no_sessions(tmp_path: Path, home: Path) -> None:
     engine = sqlalchemy.create_engine(f"sqlite:///{tmp_path / 'old.db'}")
     with engine.begin() as connection:
         connection.execute(sqlalchemy.text("create table sessions (session_id text, data blob, expiry timestamp)"))
-        for name, expiry in (("live", datetime(2999, 1, 1)), ("over", datetime(2020, 1, 1)), ("none", None)):  # noqa: DTZ001
+        for name, expiry in (("live", "2999-01-01 00:00:00.000000"), ("over", "2020-01-01 00:00:00"), ("none", None)):
             values = {"id": f"session:{name}-and-well-000001", "data": b"\x81\xa1a\x01", "expiry": expiry}
             connection.execute(sqlalchemy.text("insert into sessions values (:id, :data, :expiry)"), values)
     source = FlaskSessionSQLAlchemy(engine)

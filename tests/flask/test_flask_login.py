@@ -16,6 +16,9 @@ from coatcheck.flask import Coatcheck
 from tests.flask.conftest import client_of, cookie_of, give
 from tests.flask.test_failures import Outage, add
 
+# Python 3.12 and later warn Flask-Login.
+pytestmark = pytest.mark.filterwarnings("ignore:.*utcnow:DeprecationWarning")
+
 session: Any = flask_session
 
 
