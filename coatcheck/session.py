@@ -135,30 +135,30 @@ class Session(SessionAuth):
         """Other lifetimes for this session. The absolute one goes on counting from where it started."""
         self._changes().lifetimes = lifetimes
 
-    # For asyncio ---------------------------------------------------------------------------------------------
+    # For asyncio and trio ------------------------------------------------------------------------------------
 
     async def aload(self) -> None:
-        """The twin of ``load`` for asyncio."""
+        """The twin of ``load`` for asyncio and trio."""
         if self.origin is not None:
-            await self._client.runner.in_thread(self.load)  # the old store may be anywhere
+            await self._client.runner.in_thread(self.load, finish=True)  # the old store may be anywhere
         else:
-            await self._client.runner.read(self.load)
+            await self._client.runner.read(self.load, finish=True)
 
     async def areload(self) -> None:
-        """The twin of ``reload`` for asyncio."""
-        await self._client.runner.write(self.reload)
+        """The twin of ``reload`` for asyncio and trio."""
+        await self._client.runner.write(self.reload, finish=True)
 
     async def acommit(self) -> str | None:
-        """The twin of ``commit`` for asyncio."""
-        return await self._client.runner.write(self.commit)
+        """The twin of ``commit`` for asyncio and trio."""
+        return await self._client.runner.write(self.commit, finish=True)
 
     async def atake_flashes(self) -> list[FlashMessage]:
-        """The twin of ``take_flashes`` for asyncio."""
-        return await self._client.runner.write(self.take_flashes)
+        """The twin of ``take_flashes`` for asyncio and trio."""
+        return await self._client.runner.write(self.take_flashes, finish=True)
 
     async def aabandon(self) -> None:
-        """The twin of ``abandon`` for asyncio."""
-        await self._client.runner.write(self.abandon)
+        """The twin of ``abandon`` for asyncio and trio."""
+        await self._client.runner.write(self.abandon, finish=True)
 
     def __repr__(self) -> str:
         if self._state == UNLOADED:

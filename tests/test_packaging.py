@@ -22,11 +22,11 @@ LINKED = ("actors", "messages")
 ROOMS = (".ci", "actors", "benchmarks", "coatcheck", "deploy", "docs", "examples", "messages", "tests")
 
 # Module, the extra it belongs to, and what that extra installs for it.
-NEEDS_EXTRA = [("coatcheck.flask", "flask", "flask")]
+NEEDS_EXTRA = [("coatcheck.flask", "flask", "flask"), ("coatcheck.asgi.fastapi", "fastapi", "fastapi")]
 # All that the extras bring, by the names one imports; none of it may be needed by anything not named above.
 OPTIONAL = (
-    "anyio click cryptography django flask gunicorn hypothesis"
-    " jinja2 prometheus_client pytest redis rich starlette uvicorn"
+    "anyio bottle click cryptography django fastapi flask gunicorn hypothesis"
+    " jinja2 prometheus_client pytest redis rich starlette trio uvicorn websockets"
 ).split()
 
 

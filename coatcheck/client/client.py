@@ -45,8 +45,8 @@ def connect(home: str | PathLike[str] | None = None, *, lane: str | None = None,
 class SessionClient:
     """All verbs of :class:`coatcheck.store.contract.SessionStore`, where each is described; and :meth:`open`.
 
-    Safe to make before a fork, to share between threads, and to use from asyncio through the a-twins. A context
-    manager: leaving it closes.
+    Safe to make before a fork, to share between threads, and to use from asyncio and trio through the a-twins. It is a
+    context manager: leaving it closes.
     """
 
     def __init__(self, settings: Settings, *, store: SessionStore | None = None, clock: Clock | None = None) -> None:
@@ -102,7 +102,7 @@ class SessionClient:
     async def aopen(
         self, token: str | None = None, *, peer: str | None = None, meta: Mapping[str, Any] | None = None
     ) -> Session:
-        """The twin of ``open`` for asyncio; the session is loaded on either lane."""
+        """The twin of ``open`` for asyncio and trio; the session is loaded on either lane."""
         session = Session(self, token, peer=peer, meta=meta)
         await session.aload()
         return session

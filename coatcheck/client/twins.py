@@ -1,4 +1,4 @@
-"""The a-twins: every verb for asyncio, without ever blocking the loop.
+"""The a-twins: every verb for asyncio and trio, without ever blocking the loop.
 
 A load from shared memory takes microseconds and waits for nobody, so it runs on the loop. A write tries the writer
 gate without waiting; when it is taken, the write goes to a thread that may wait. What takes long goes to a thread at
@@ -7,7 +7,6 @@ once, and so does everything on the actor lane, where each answer is waited for.
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
 import functools
 import itertools
@@ -18,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
+from coatcheck.client.threads import in_pool
 from coatcheck.errors import CoatcheckError
 from coatcheck.store.gate import GateBusy
 
@@ -43,31 +43,31 @@ class Runner:
         self._opened_in: int | None = None
         self._waits_for_disk = False
 
-    async def in_thread(self, verb: Callable[[], R]) -> R:
-        """Run it in a thread of the pool."""
+    async def in_thread(self, verb: Callable[[], R], *, finish: bool = False) -> R:
+        """Run it in a thread of the pool. ``finish``: whoever is cancelled meanwhile waits for its end all the same."""
         pid = os.getpid()
         pool = self._pools.get(pid)
         if pool is None:
             pool = self._pools.setdefault(pid, ThreadPoolExecutor(self._workers, thread_name_prefix="coatcheck"))
         context = contextvars.copy_context()
-        return await asyncio.get_running_loop().run_in_executor(pool, context.run, verb)
+        return await in_pool(pool, functools.partial(context.run, verb), finish=finish)
 
-    async def read(self, verb: Callable[[], R]) -> R:
+    async def read(self, verb: Callable[[], R], *, finish: bool = False) -> R:
         """Run what waits for nobody."""
         if self._opened_in == os.getpid():
             return verb()
-        return await self._first(verb)
+        return await self._first(verb, finish=finish)
 
-    async def write(self, verb: Callable[[], R]) -> R:
+    async def write(self, verb: Callable[[], R], *, finish: bool = False) -> R:
         """Run what may have to wait for its turn. ``verb`` is called again when it has raised GateBusy."""
         if self._opened_in != os.getpid():
-            return await self._first(verb)
+            return await self._first(verb, finish=finish)
         if self._store is not None and not self._waits_for_disk:
             with suppress(GateBusy), self._store.no_wait():
                 return verb()
-        return await self.in_thread(verb)
+        return await self.in_thread(verb, finish=finish)
 
-    async def _first(self, verb: Callable[[], R]) -> R:
+    async def _first(self, verb: Callable[[], R], *, finish: bool) -> R:
         # The first verb of a process opens the store, which may wait for somebody who is alone on it.
         def opening() -> R:
             answer = verb()
@@ -77,7 +77,7 @@ class Runner:
                     self._opened_in = os.getpid()
             return answer
 
-        return await self.in_thread(opening)
+        return await self.in_thread(opening, finish=finish)
 
     def close(self) -> None:
         """Let the threads go when they have finished."""
@@ -149,5 +149,5 @@ def _named(twin: T, verb: Callable[..., Any]) -> T:
     name = f"a{verb.__name__}"
     twin.__name__ = f"{name}_" if keyword.iskeyword(name) else name
     twin.__qualname__ = f"SessionClient.{twin.__name__}"
-    twin.__doc__ = f"The twin of ``{verb.__name__}`` for asyncio."
+    twin.__doc__ = f"The twin of ``{verb.__name__}`` for asyncio and trio."
     return twin

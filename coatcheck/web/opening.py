@@ -10,26 +10,21 @@ from coatcheck.session import Session, open_first
 from coatcheck.web.once import MANY_COOKIES
 
 if TYPE_CHECKING:
-    from coatcheck.web.transport import TokenTransport
+    from coatcheck.web.transport import Presented
 
 _Made = TypeVar("_Made", bound=Session)
 
 
 def open_presented(
-    make: Callable[[str | None], _Made],
-    value: str | None,
-    transport: TokenTransport,
-    log: logging.Logger,
-    *,
-    load: bool,
+    make: Callable[[str | None], _Made], presented: Presented, name: str, log: logging.Logger, *, load: bool
 ) -> _Made:
-    """The session of the tokens in a request's header, made by ``make``; new and empty where there is none.
+    """The session of the tokens that were presented, made by ``make``; new and empty where there is none.
 
-    ``load``: make its data present now.
+    ``name`` is that of the cookie; ``load``: make the data present now.
     """
-    tokens, more = transport.presented(value)
+    tokens, more = presented
     if len(tokens) > 1:
-        return open_several(make, tokens, transport.name, log, more=more)
+        return open_several(make, tokens, name, log, more=more)
     session = make(tokens[0] if tokens else None)
     if load:
         session.load()

@@ -1,0 +1,105 @@
+"""The end of a request: commit, or take back, and what that means for the response."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from coatcheck.errors import CoatcheckError
+from coatcheck.store.gate import GateBusy
+from coatcheck.web.answer import RETRY_AFTER, token_action, vary_by
+from coatcheck.web.once import OVER_HTTP
+
+if TYPE_CHECKING:
+    from coatcheck.web.options import WebOptions
+    from coatcheck.web.session import WebSession
+
+Headers = list[tuple[str, str]]
+
+UNAVAILABLE: Final = b"Sessions cannot be reached at the moment. Nothing was changed; please try again.\n"
+"""The body of the answer to an outage."""
+
+UNAVAILABLE_HEADERS: Final[tuple[tuple[str, str], ...]] = (
+    ("Content-Type", "text/plain; charset=utf-8"),
+    ("Content-Length", str(len(UNAVAILABLE))),
+    ("Cache-Control", "no-store"),
+    ("Retry-After", str(RETRY_AFTER)),
+)
+
+FAILED: Final = 500
+"""From this status on a request has failed: nothing of it reaches the store."""
+
+
+class Settled(NamedTuple):
+    """What a response has to say about its session."""
+
+    token: tuple[str, str] | None
+    """A header that brings or takes the token."""
+
+    varies: bool
+    """Whether it depends on the session."""
+
+
+def settle(session: WebSession, options: WebOptions, status: int) -> Settled:
+    """Commit the session of a response that is about to leave, with this status; from 500 on take everything back.
+
+    Raises what ``commit`` raises; then everything was taken back. May be called again when it has raised GateBusy.
+    """
+    if status >= FAILED:
+        session.abandon()
+        session.seal()
+        return Settled(None, session.accessed)
+    try:
+        session.commit()
+    except GateBusy:
+        raise
+    except CoatcheckError:
+        session.abandon()
+        raise
+    action = token_action(session, lambda: session.lives_otherwise)
+    session.seal()
+    if action == "leave":
+        return Settled(None, session.accessed)
+    header = options.token_header(session) if action == "set" else options.transport.removal()
+    return Settled(header, varies=True)
+
+
+def headers_of(settled: Settled, options: WebOptions, varies_by: Iterable[str]) -> tuple[Headers, set[str]]:
+    """The headers that the response gets, and the names (lower case) of those that they replace.
+
+    ``varies_by``: the values of its ``Vary`` headers.
+    """
+    added: Headers = []
+    replaced: set[str] = set()
+    if settled.token is not None:
+        added.append(settled.token)
+        if settled.token[0].lower() != "set-cookie":
+            replaced.add(settled.token[0].lower())
+        if options.no_store:
+            added.append(("Cache-Control", "no-store"))
+            replaced.add("cache-control")
+    vary = vary_by(options.transport.request_header, varies_by) if settled.varies else None
+    if vary is not None:
+        added.append(("Vary", vary))
+        replaced.add("vary")
+    return added, replaced
+
+
+def commit_leftovers(session: WebSession, log: logging.Logger, where: Callable[[], str]) -> None:
+    """Save what was written after the headers had left, as by a stream. What cannot be saved any more is logged."""
+    if not session.has_leftovers():
+        return
+    try:
+        session.commit()
+    except GateBusy:
+        raise
+    except (CoatcheckError, RuntimeError) as error:
+        session.abandon()
+        log.warning("%s: what was written to the session after the headers had left is lost: %s", where(), error)
+
+
+def warn_of_http(settled: Settled, options: WebOptions, log: logging.Logger, *, over_http: Callable[[], bool]) -> None:
+    """Say once that browsers drop this cookie; ``over_http``: whether the request came so, from elsewhere."""
+    if settled.token is not None and options.secure and over_http():
+        OVER_HTTP.warn(log, "tell the server of your proxy (uvicorn: --proxy-headers)", "https_only=False")
