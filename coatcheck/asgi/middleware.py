@@ -20,6 +20,8 @@ from coatcheck.web.options import UNSET, Unset, web_options
 
 if TYPE_CHECKING:
     from coatcheck.client import SessionClient
+    from coatcheck.lifetimes import Lifetimes
+    from coatcheck.settings import Lane, OutagePolicy
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -66,7 +68,10 @@ class SessionMiddleware:
         no_store: bool = False,
         lazy: bool = False,
         close_websockets: bool = False,
-        **settings: Any,
+        lane: Lane | None = None,
+        anonymous: Lifetimes | None = None,
+        signed_in: Lifetimes | None = None,
+        on_outage: OutagePolicy | None = None,
     ) -> None:
         """The first nine are Starlette's, the rest is coatcheck's own. Nothing is opened before the first request.
 
@@ -81,7 +86,10 @@ class SessionMiddleware:
 
         ``https_only``: a Secure cookie; default True, or what ``COATCHECK_SECURE`` says in the environment.
 
-        ``client``: one that exists, instead of ``home`` and the other fields of :class:`coatcheck.Settings`.
+        ``home``, ``lane``, ``anonymous``, ``signed_in``, ``on_outage``: the fields of :class:`coatcheck.Settings`; what
+        is left out comes from the environment. For the other fields make a client.
+
+        ``client``: one that exists, as ``coatcheck.connect`` makes it, instead of these.
 
         ``token_header``: the token travels in a header of this name instead of a cookie, in requests and responses.
 
@@ -108,7 +116,10 @@ class SessionMiddleware:
             no_store=no_store,
             client=client,
             home=home,
-            settings=settings,
+            lane=lane,
+            anonymous=anonymous,
+            signed_in=signed_in,
+            on_outage=on_outage,
         )
         self.client = self.options.client
         if close_websockets:

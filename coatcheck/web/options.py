@@ -80,7 +80,7 @@ def web_options(
     no_store: bool,
     client: SessionClient | None,
     home: str | os.PathLike[str] | None,
-    settings: dict[str, Any],
+    **settings: Any,
 ) -> WebOptions:
     """Check the arguments of a middleware; opens nothing. Raises ConfigurationError for what cannot work."""
     given = {"home": home, **settings}
