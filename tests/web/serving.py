@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import signal
 import socket
@@ -11,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
+
+from tests.support.require import require
 
 ROOT: Final = Path(__file__).parents[2]
 
@@ -23,6 +26,7 @@ def serving(
     server: str, factory: str, home: Path, *, lane: str = "direct", threads: int = 12, **environment: str
 ) -> Iterator[int]:
     """The port of two workers. ``factory`` is like ``tests.asgi.probe:starlette_app``."""
+    require(importlib.util.find_spec(server), server)
     log = home.with_name(f"{server}-{os.urandom(4).hex()}.log")
     # Listening begins here, so whoever connects early waits, and nobody has to ask whether it is up.
     with socket.create_server(("127.0.0.1", 0), backlog=256) as listener, log.open("wb") as output:

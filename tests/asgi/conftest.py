@@ -1,0 +1,21 @@
+"""The server of a class of tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.web.promises import Promises
+from tests.web.serving import serving
+
+
+@pytest.fixture(scope="class")
+def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Path]]:
+    """The port of the server, and the state directory."""
+    tests = request.cls
+    assert issubclass(tests, Promises)
+    home = tmp_path_factory.mktemp("served") / "state"
+    with serving(tests.server, tests.factory, home) as port:
+        yield port, home
