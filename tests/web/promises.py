@@ -61,6 +61,9 @@ class Promises:
     factory: str
     """What makes the application, like ``tests.asgi.probe:starlette_app``."""
 
+    lane = "direct"
+    """How its workers reach the store."""
+
     @pytest.fixture
     def home(self, served: tuple[int, Path]) -> Path:
         """The state directory of the server."""

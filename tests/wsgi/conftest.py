@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from tests.system.running import RunningSystem
 from tests.web.promises import Promises
 from tests.web.serving import serving
 
@@ -17,5 +19,7 @@ def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     tests = request.cls
     assert issubclass(tests, Promises)
     home = tmp_path_factory.mktemp("served") / "state"
-    with serving(tests.server, tests.factory, home) as port:
-        yield port, home
+    with ExitStack() as stack:
+        if tests.lane == "actor":
+            stack.enter_context(RunningSystem(home))
+        yield stack.enter_context(serving(tests.server, tests.factory, home, lane=tests.lane)), home

@@ -18,3 +18,9 @@ class TestBottle(Promises):
 
     server = GUNICORN
     factory = "tests.wsgi.probe:bottle_app"
+
+
+class TestOnTheActorLane(TestPlain):
+    """Where each answer is waited for."""
+
+    lane = "actor"
