@@ -135,7 +135,7 @@ class Session(SessionAuth):
         """Other lifetimes for this session. The absolute one goes on counting from where it started."""
         self._changes().lifetimes = lifetimes
 
-    # For asyncio and trio ------------------------------------------------------------------------------------
+    # For asyncio and trio -------------------------------------------------------------------------------------
 
     async def aload(self) -> None:
         """The twin of ``load`` for asyncio and trio."""

@@ -168,16 +168,16 @@ class SessionAuth(SessionLife):
         principal = self.principal
         return 0 if principal is None else self._client.store.revoke(principal, except_=self._token)
 
-    # For asyncio -----------------------------------------------------------------------------------------------
+    # For asyncio and trio -------------------------------------------------------------------------------------
 
     async def aother_sessions(self) -> list[SessionInfo]:
-        """The twin of ``other_sessions`` for asyncio."""
-        return await self._client.runner.read(self.other_sessions)
+        """The twin of ``other_sessions`` for asyncio and trio."""
+        return await self._client.runner.read(self.other_sessions, finish=True)
 
     async def arevoke_other(self, handle: str) -> bool:
-        """The twin of ``revoke_other`` for asyncio."""
-        return await self._client.runner.write(lambda: self.revoke_other(handle))
+        """The twin of ``revoke_other`` for asyncio and trio."""
+        return await self._client.runner.write(lambda: self.revoke_other(handle), finish=True)
 
     async def arevoke_others(self) -> int:
-        """The twin of ``revoke_others`` for asyncio."""
-        return await self._client.runner.write(self.revoke_others)
+        """The twin of ``revoke_others`` for asyncio and trio."""
+        return await self._client.runner.write(self.revoke_others, finish=True)

@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from coatcheck.asgi.headers import came_over_http, texts, with_headers
-from coatcheck.errors import CoatcheckError, StoreUnavailable
+from coatcheck.errors import CoatcheckError
+from coatcheck.web.refusing import ANSWERED, Refusal, refusal_of
 from coatcheck.web.settling import commit_leftovers, headers_of, settle, warn_of_http
 
 if TYPE_CHECKING:
@@ -43,15 +44,15 @@ class Exchange:
             await self._app(self._scope, receive, self.send)
             if self._failed is not None:
                 raise self._failed  # the application has swallowed it
-        except StoreUnavailable as error:
+        except ANSWERED as error:
             await self._take_back()
-            await self._unavailable(error)
+            await self.refuse(error)
         except Exception as error:
             await self._take_back()
-            if not isinstance(self._failed, StoreUnavailable):
+            if not isinstance(self._failed, ANSWERED):
                 raise
             _log.debug("what the application made of an outage", exc_info=error)
-            await self._unavailable(self._failed)
+            await self.refuse(self._failed)
         except BaseException:
             await self._take_back()
             raise
@@ -62,16 +63,22 @@ class Exchange:
         """What the application sends."""
         raise NotImplementedError
 
-    async def answer_unavailable(self) -> None:
-        """Say that sessions cannot be reached; called only while nothing has left."""
+    async def answer(self, refusal: Refusal) -> None:
+        """Send this instead of what the application would have sent; called only while nothing has left."""
         raise NotImplementedError
 
-    async def _unavailable(self, error: StoreUnavailable) -> None:
+    async def refuse(self, error: CoatcheckError) -> None:
+        """Answer an error of the session. Raises it where another answer has left already."""
         if self._began:
             raise error
-        _log.error("no session: %s", error)
         self._began = True
-        await self.answer_unavailable()
+        await self.answer(refusal_of(error, _log))
+
+    async def send_refusal(self, kind: str, refusal: Refusal) -> None:
+        """Its messages, of that kind."""
+        headers = with_headers((), refusal.all_headers(), set())
+        await self._send({"type": f"{kind}.start", "status": refusal.status, "headers": headers})
+        await self._send({"type": f"{kind}.body", "body": refusal.body})
 
     async def settled_headers(self, message: Message, status: int) -> list[tuple[bytes, bytes]]:
         """Commit; the headers of this message with what they say about the session."""

@@ -15,7 +15,7 @@ from coatcheck.asgi.response import Response
 from coatcheck.asgi.session import ASGISession
 from coatcheck.asgi.socket import Socket
 from coatcheck.asgi.watcher import Watcher
-from coatcheck.web.opening import open_presented
+from coatcheck.web.opening import open_tokens
 from coatcheck.web.options import UNSET, Unset, web_options
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ class SessionMiddleware:
         presented = transport.presented(value_of(scope, self._header, self._separator))
         if not presented.tokens or (self._lazy and len(presented.tokens) == 1):
             return make(presented.tokens[0] if presented.tokens else None)
-        opening = functools.partial(open_presented, make, presented, transport.name, _log, load=True)
+        opening = functools.partial(open_tokens, make, presented, transport.name, _log, load=True)
         return await self.client.runner.read(opening, finish=True)
 
     def _closing(self, send: Send) -> Send:

@@ -6,11 +6,9 @@ from collections.abc import MutableMapping
 from typing import Any
 
 from coatcheck.asgi.exchange import Exchange
-from coatcheck.web.settling import UNAVAILABLE, UNAVAILABLE_HEADERS
+from coatcheck.web.refusing import Refusal
 
 Message = MutableMapping[str, Any]
-
-UNAVAILABLE_PAIRS = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in UNAVAILABLE_HEADERS]
 
 
 class Response(Exchange):
@@ -31,7 +29,6 @@ class Response(Exchange):
                 await self._leftovers()
         await self._send(message)
 
-    async def answer_unavailable(self) -> None:
-        """503, and ask again in a while."""
-        await self._send({"type": "http.response.start", "status": 503, "headers": list(UNAVAILABLE_PAIRS)})
-        await self._send({"type": "http.response.body", "body": UNAVAILABLE})
+    async def answer(self, refusal: Refusal) -> None:
+        """Send this instead of what the application would have sent."""
+        await self.send_refusal("http.response", refusal)

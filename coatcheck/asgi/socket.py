@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from coatcheck.asgi.ending import Ending, SessionEnded
 from coatcheck.asgi.exchange import Exchange
-from coatcheck.asgi.response import UNAVAILABLE_PAIRS
-from coatcheck.errors import StoreUnavailable
-from coatcheck.web.settling import UNAVAILABLE
+from coatcheck.errors import CoatcheckError
+from coatcheck.web.refusing import Refusal, refusal_of
 
 if TYPE_CHECKING:
     from coatcheck.asgi.session import ASGISession
@@ -20,9 +19,6 @@ if TYPE_CHECKING:
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-
-TRY_AGAIN: Final = 1013
-"""Close code in an outage of the store."""
 
 _DENIAL: Final = "websocket.http.response"
 
@@ -78,18 +74,18 @@ class Socket(Exchange):
         if kind == "websocket.accept" and self._watcher is not None:
             self._ending.watch(self._watcher, self._session)
 
-    async def _unavailable(self, error: StoreUnavailable) -> None:
+    async def refuse(self, error: CoatcheckError) -> None:
+        """Refuse the handshake, or close what was open."""
         if not self._began:
-            await super()._unavailable(error)
+            await super().refuse(error)
             return
-        _log.error("no session: %s", error)
+        refusal = refusal_of(error, _log)
         if not self._closed:
-            await self._send({"type": "websocket.close", "code": TRY_AGAIN, "reason": "sessions cannot be reached"})
+            await self._send({"type": "websocket.close", "code": refusal.close_code, "reason": refusal.phrase})
 
-    async def answer_unavailable(self) -> None:
-        """503 where the server can say so to a handshake; else it is refused."""
-        if _DENIAL not in (self._scope.get("extensions") or {}):
-            await self._send({"type": "websocket.close", "code": TRY_AGAIN})
-            return
-        await self._send({"type": f"{_DENIAL}.start", "status": 503, "headers": list(UNAVAILABLE_PAIRS)})
-        await self._send({"type": f"{_DENIAL}.body", "body": UNAVAILABLE})
+    async def answer(self, refusal: Refusal) -> None:
+        """The status where the server can say so to a handshake; else it is refused."""
+        if _DENIAL in (self._scope.get("extensions") or {}):
+            await self.send_refusal(_DENIAL, refusal)
+        else:
+            await self._send({"type": "websocket.close", "code": refusal.close_code})

@@ -10,18 +10,30 @@ from coatcheck.session import Session, open_first
 from coatcheck.web.once import MANY_COOKIES
 
 if TYPE_CHECKING:
-    from coatcheck.web.transport import Presented
+    from coatcheck.web.transport import Presented, TokenTransport
 
 _Made = TypeVar("_Made", bound=Session)
 
 
 def open_presented(
+    make: Callable[[str | None], _Made],
+    value: str | None,
+    transport: TokenTransport,
+    log: logging.Logger,
+    *,
+    load: bool,
+) -> _Made:
+    """The session of the tokens in a request's header, made by ``make``; new and empty where there is none.
+
+    ``load``: make its data present now.
+    """
+    return open_tokens(make, transport.presented(value), transport.name, log, load=load)
+
+
+def open_tokens(
     make: Callable[[str | None], _Made], presented: Presented, name: str, log: logging.Logger, *, load: bool
 ) -> _Made:
-    """The session of the tokens that were presented, made by ``make``; new and empty where there is none.
-
-    ``name`` is that of the cookie; ``load``: make the data present now.
-    """
+    """The same for tokens that were found already; ``name`` is that of the cookie."""
     tokens, more = presented
     if len(tokens) > 1:
         return open_several(make, tokens, name, log, more=more)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from coatcheck.errors import CoatcheckError
 from coatcheck.store.gate import GateBusy
-from coatcheck.web.answer import RETRY_AFTER, token_action, vary_by
+from coatcheck.web.answer import token_action, vary_by
 from coatcheck.web.once import OVER_HTTP
 
 if TYPE_CHECKING:
@@ -16,16 +16,6 @@ if TYPE_CHECKING:
     from coatcheck.web.session import WebSession
 
 Headers = list[tuple[str, str]]
-
-UNAVAILABLE: Final = b"Sessions cannot be reached at the moment. Nothing was changed; please try again.\n"
-"""The body of the answer to an outage."""
-
-UNAVAILABLE_HEADERS: Final[tuple[tuple[str, str], ...]] = (
-    ("Content-Type", "text/plain; charset=utf-8"),
-    ("Content-Length", str(len(UNAVAILABLE))),
-    ("Cache-Control", "no-store"),
-    ("Retry-After", str(RETRY_AFTER)),
-)
 
 FAILED: Final = 500
 """From this status on a request has failed: nothing of it reaches the store."""

@@ -4,26 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from coatcheck.errors import CoatcheckError, StoreUnavailable
+from coatcheck.errors import CoatcheckError
+from coatcheck.web.refusing import ANSWERED, refusal_of
 from coatcheck.web.secure import is_loopback
-from coatcheck.web.settling import (
-    UNAVAILABLE,
-    UNAVAILABLE_HEADERS,
-    commit_leftovers,
-    headers_of,
-    settle,
-    warn_of_http,
-)
+from coatcheck.web.settling import commit_leftovers, headers_of, settle, warn_of_http
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
     from coatcheck.web.options import WebOptions
     from coatcheck.wsgi.session import WSGISession
-
-_UNAVAILABLE: Final = "503 Service Unavailable"
 
 _log = logging.getLogger("coatcheck.wsgi")
 
@@ -55,12 +47,12 @@ class Answer:
             rest = iter(pieces)
             first = next(rest, None)
             self._begin()
-        except StoreUnavailable as error:
+        except ANSWERED as error:
             _close(pieces)
             self._session.abandon()
             if self._write is not None:
                 raise
-            return self._unavailable(error)
+            return self._refuse(error)
         except BaseException:
             _close(pieces)
             self._session.abandon()
@@ -110,10 +102,10 @@ class Answer:
         wrapper = self._environ.get("wsgi.file_wrapper")
         return isinstance(pieces, (list, tuple)) or (isinstance(wrapper, type) and isinstance(pieces, wrapper))
 
-    def _unavailable(self, error: CoatcheckError) -> list[bytes]:
-        _log.error("no session: %s", error)
-        self._start_response(_UNAVAILABLE, list(UNAVAILABLE_HEADERS))
-        return [b"" if self._environ["REQUEST_METHOD"] == "HEAD" else UNAVAILABLE]
+    def _refuse(self, error: CoatcheckError) -> list[bytes]:
+        refusal = refusal_of(error, _log)
+        self._start_response(f"{refusal.status} {refusal.phrase}", refusal.all_headers())
+        return [b"" if self._environ["REQUEST_METHOD"] == "HEAD" else refusal.body]
 
     def _came_over_http(self) -> bool:
         environ = self._environ

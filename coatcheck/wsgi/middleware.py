@@ -111,5 +111,4 @@ class SessionMiddleware:
             peer=environ.get("REMOTE_ADDR"),
             user_agent=environ.get("HTTP_USER_AGENT", ""),
         )
-        presented = transport.presented(environ.get(self._variable))
-        return open_presented(make, presented, transport.name, _log, load=self.client.direct)
+        return open_presented(make, environ.get(self._variable), transport, _log, load=self.client.direct)

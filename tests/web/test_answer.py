@@ -124,7 +124,7 @@ def test_a_header_carries_the_token_as_well(client: SessionClient) -> None:
     token, _ = client.create({"a": 1})
 
     def opened(value: str | None) -> Session:
-        return open_presented(client.open, transport.presented(value), transport.name, LOG, load=True)
+        return open_presented(client.open, value, transport, LOG, load=True)
 
     assert opened(f" {token} ")["a"] == 1
     assert "a" not in opened(None)
@@ -151,8 +151,7 @@ def test_a_dead_cookie_does_not_hide_a_live_one(client: SessionClient, dead: str
     transport: TokenTransport = CookieTransport(CookieRules())
     first = {"forged": "rubbish", "deleted": other}[dead]
 
-    presented = transport.presented(f"__Host-id={first}; __Host-id={live}")
-    session = open_presented(client.open, presented, transport.name, LOG, load=False)
+    session = open_presented(client.open, f"__Host-id={first}; __Host-id={live}", transport, LOG, load=False)
 
     assert session["a"] == 1
     assert session.token == live
@@ -160,9 +159,8 @@ def test_a_dead_cookie_does_not_hide_a_live_one(client: SessionClient, dead: str
 
 def test_one_of_many_cookies_is_never_replaced(client: SessionClient, caplog: pytest.LogCaptureFixture) -> None:
     """The live one may be among those that were not looked at."""
-    transport = CookieTransport(CookieRules())
-    many = transport.presented("; ".join(f"__Host-id=bad{number}" for number in range(100)))
-    session = open_presented(client.open, many, transport.name, LOG, load=False)
+    many = "; ".join(f"__Host-id=bad{number}" for number in range(100))
+    session = open_presented(client.open, many, CookieTransport(CookieRules()), LOG, load=False)
     session["a"] = 1
     session.commit()
 
