@@ -23,18 +23,23 @@ UVICORN: Final = "uvicorn"
 
 @contextmanager
 def serving(
-    server: str, factory: str, home: Path, *, lane: str = "direct", threads: int = 12, **environment: str
+    server: str, factory: str, home: Path, *, lane: str = "direct", cwd: Path = ROOT, **environment: str
 ) -> Iterator[int]:
-    """The port of two workers. ``factory`` is like ``tests.asgi.probe:starlette_app``."""
+    """The port of two workers of twelve threads.
+
+    ``factory`` is like ``tests.asgi.probe:starlette_app``, or an application in the folder ``cwd``.
+    """
     require(importlib.util.find_spec(server), server)
     log = home.with_name(f"{server}-{os.urandom(4).hex()}.log")
     # Listening begins here, so whoever connects early waits, and nobody has to ask whether it is up.
     with socket.create_server(("127.0.0.1", 0), backlog=256) as listener, log.open("wb") as output:
         number = listener.fileno()
+        called = "()" if cwd == ROOT else ""
         if server == GUNICORN:
-            arguments = [f"--bind=fd://{number}", f"--threads={threads}", "--graceful-timeout=5", f"{factory}()"]
+            arguments = [f"--bind=fd://{number}", "--threads=12", "--graceful-timeout=5", f"{factory}{called}"]
         else:
-            arguments = [f"--fd={number}", "--factory", "--timeout-graceful-shutdown=5", "--no-access-log", factory]
+            arguments = [f"--fd={number}", "--timeout-graceful-shutdown=5", "--no-access-log", factory]
+            arguments += ["--factory"] if called else []
         process = subprocess.Popen(
             [sys.executable, "-m", server, "--workers=2", *arguments],
             env={
@@ -47,7 +52,7 @@ def serving(
             pass_fds=[number],
             stdout=output,
             stderr=output,
-            cwd=ROOT,
+            cwd=cwd,
         )
         try:
             yield listener.getsockname()[1]
