@@ -14,6 +14,8 @@ import pytest
 from coatcheck import ConfigurationError, Lifetimes, SessionTooLarge, connect
 from coatcheck.asgi import ASGISession, SessionMiddleware, SessionNotLoaded, load_session
 from coatcheck.client import SessionClient
+from coatcheck.store.lmdb import LmdbStore
+from coatcheck.testing import FakeClock
 from tests.asgi.driving import LOOPS, Sent, answer, on, scope_of, visit
 
 
@@ -468,3 +470,46 @@ def test_a_login_that_is_too_long_ago_is_a_403(loop: str, client: SessionClient)
         assert client.open(token) == {}
 
     on(loop, run)
+
+
+def test_reading_stores_one_touch_an_interval(loop: str, store: LmdbStore, clock: FakeClock) -> None:
+    """M6: five readers in an interval write once, one that does not look writes nothing, and no cookie comes."""
+    held = SessionClient(store.settings, store=store, clock=clock)
+    token, record = held.create({"a": 1})
+    seen: list[int] = []
+
+    async def run() -> None:
+        for step in range(3):
+            clock.advance(61)
+            await visit(SessionMiddleware(ignores, client=held), token)
+            assert last_seen() == (seen[-1] if seen else record.last_seen_at)
+            for _ in range(5):
+                clock.advance(1)
+                sent = await visit(SessionMiddleware(reads, client=held), token)
+                assert sent.set_cookie is None
+                seen.append(last_seen())
+            assert len(set(seen)) == step + 1
+
+    def last_seen() -> int:
+        found = held.load(token, touch=False)
+        assert found is not None
+        return found.last_seen_at
+
+    on(loop, run)
+
+
+def test_an_exception_in_a_stream_undoes_nothing_that_was_stored(client: SessionClient) -> None:
+    """The headers had left with it; what came later is dropped."""
+    token, _ = client.create({})
+
+    async def breaks(scope: Any, receive: Any, send: Any) -> None:
+        scope["session"]["before"] = 1
+        await send({"type": "http.response.start", "status": 200})
+        await send({"type": "http.response.body", "body": b"one", "more_body": True})
+        scope["session"]["after"] = 1
+        msg = "as it was told to"
+        raise LookupError(msg)
+
+    with pytest.raises(LookupError):
+        on("asyncio", lambda: visit(SessionMiddleware(breaks, client=client), token))
+    assert client.open(token) == {"before": 1}

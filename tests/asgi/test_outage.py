@@ -10,6 +10,7 @@ import anyio
 import pytest
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
+from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
@@ -218,3 +219,32 @@ def test_the_loop_turns_while_requests_wait_for_another_process(loop: str, home:
         assert max(stalls) < TOOK
         assert len(stalls) > 50
         assert all(client.open(token) == {"a": 1} for token in tokens)
+
+
+@pytest.mark.parametrize("moment", ["use", "commit"])
+def test_an_outage_behind_other_middleware(home: Path, monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
+    """Starlette's BaseHTTPMiddleware, which runs the application in a task of its own, makes no difference."""
+
+    async def endpoint(request: Request) -> Response:
+        if moment == "use":
+            return JSONResponse(dict(request.session))
+        request.session["a"] = 2
+        return Response()
+
+    async def passes(request: Request, call_next: Any) -> Response:
+        response: Response = await call_next(request)
+        return response
+
+    with connect(home) as client:
+        token, _ = client.create({"a": 1})
+        app = Starlette(
+            routes=[Route("/there", endpoint)],
+            middleware=[
+                Middleware(BaseHTTPMiddleware, dispatch=passes),
+                Middleware(SessionMiddleware, client=client),
+                Middleware(BaseHTTPMiddleware, dispatch=passes),
+            ],
+        )
+        broken(client, monkeypatch)
+        sent = on("asyncio", lambda: visit(app, token if moment == "use" else None))
+        assert (sent.status, sent.set_cookie, sent.values("retry-after")) == (503, None, ["5"])

@@ -11,7 +11,7 @@ from websockets.sync.client import connect as websocket
 from coatcheck import connect
 from tests.flask.gunicorn import Browser
 from tests.web.promises import Promises
-from tests.web.serving import UVICORN, serving
+from tests.web.serving import HYPERCORN, UVICORN, serving
 
 
 class TestStarlette(Promises):
@@ -74,3 +74,10 @@ def test_a_stream_over_http(tmp_path: Path) -> None:
         browser = Browser(port)
         assert browser.get("/stream").text == "one two"
         assert browser.get("/read").json["data"] == {"before": 1, "during": 2}
+
+
+class TestOnTrio(Promises):
+    """Under hypercorn, whose workers can run on trio."""
+
+    server = HYPERCORN
+    factory = "tests.asgi.probe:starlette_app"

@@ -19,6 +19,8 @@ ROOT: Final = Path(__file__).parents[2]
 
 GUNICORN: Final = "gunicorn"
 UVICORN: Final = "uvicorn"
+HYPERCORN: Final = "hypercorn"
+"""On trio."""
 
 
 @contextmanager
@@ -37,6 +39,8 @@ def serving(
         called = "()" if cwd == ROOT else ""
         if server == GUNICORN:
             arguments = [f"--bind=fd://{number}", "--threads=12", "--graceful-timeout=5", f"{factory}{called}"]
+        elif server == HYPERCORN:
+            arguments = [f"--bind=fd://{number}", "--worker-class=trio", "--graceful-timeout=5", f"{factory}{called}"]
         else:
             arguments = [f"--fd={number}", "--timeout-graceful-shutdown=5", "--no-access-log", factory]
             arguments += ["--factory"] if called else []
