@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -21,6 +22,8 @@ SLOW: Final = 1.0
 """Seconds between two rounds of questions on the actor lane, where the ring cannot be seen."""
 
 _PAGE: Final = 1000
+
+_log = logging.getLogger("coatcheck.asgi")
 
 
 @dataclass(eq=False)
@@ -78,6 +81,8 @@ class Watcher:
                     self._look(one)
             except CoatcheckError:
                 continue
+            except Exception:  # noqa: BLE001 - one look that fails must not be the last one
+                _log.warning("a look at the sessions of open websockets has failed", exc_info=True)
 
     def _suspects(self, named: set[str] | None) -> list[_Watched]:
         now = self._client.clock.now()
