@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from coatcheck.session_life import UNLOADED
+from coatcheck.session_origin import UNLOADED
 from coatcheck.web.session import WebSession
 
 if TYPE_CHECKING:
