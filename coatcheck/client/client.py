@@ -99,6 +99,15 @@ class SessionClient:
             session.load()
         return session
 
+    async def aopen_from(
+        self, origin: Origin, *, peer: str | None = None, meta: Mapping[str, Any] | None = None
+    ) -> Session:
+        """The twin of ``open_from`` for asyncio; the session is adopted, or found, in a thread."""
+        session = Session(self, peer=peer, meta=meta)
+        session.begin_from(origin)
+        await session.aload()
+        return session
+
     async def aopen(
         self, token: str | None = None, *, peer: str | None = None, meta: Mapping[str, Any] | None = None
     ) -> Session:

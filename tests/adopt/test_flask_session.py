@@ -373,3 +373,23 @@ def test_a_header_has_no_cookies_to_adopt(home: Path) -> None:
     app = bare(COATCHECK_TOKEN_HEADER="X-Session-Token")
     with pytest.raises(ConfigurationError, match="COATCHECK_ADOPT"):
         Coatcheck(app, home=home, adopt=[FlaskSessionRedis(None)])
+
+
+def test_on_the_actor_lane_too(redis_port: int, request: pytest.FixtureRequest) -> None:
+    """There the session is looked for when it is first used."""
+    system = request.getfixturevalue("system")
+    server = redis.Redis(port=redis_port)
+    server.flushall()
+    old_app = bare(SESSION_TYPE="redis", SESSION_REDIS=server)
+    FlaskSession(old_app)
+    app = bare(COATCHECK_LANE="actor")
+    Coatcheck(app, home=system.home, adopt=FlaskSessionRedis(server))
+    browser = moved(Old(views(old_app), FlaskSessionRedis, server.dbsize), views(app), "ann-by-actor")
+
+    assert browser.get("/who").get_json()["user"] == "ann-by-actor"
+    assert server.dbsize() == 0
+    assert browser.get_cookie("session") is None
+    assert client_of(app).revoke("ann-by-actor") == 1
+    assert browser.get("/who").get_json()["user"] is None
+    client_of(app).close()
+    server.close()

@@ -311,10 +311,7 @@ def test_for_asyncio_the_old_store_is_asked_in_a_thread(client: SessionClient, s
         await client.aload("x")
         origin = Adopter([source]).origin_of(client, HEADER)
         assert origin is not None
-        session = Session(client)
-        session.begin_from(origin)
-        await session.aload()
-        return session
+        return await client.aopen_from(origin)
 
     assert asyncio.run(visit())["cart"] == [1, 2]
     assert seen
