@@ -24,6 +24,7 @@ COOKIE_OPTIONS: Final = frozenset(
 )
 """The options that are the integration's own, and no fields of the settings."""
 
+TOKEN_HEADER: Final = f"{PREFIX}TOKEN_HEADER"
 _PRINCIPAL_KEY: Final = f"{PREFIX}PRINCIPAL_KEY"
 _FLASK_LOGIN: Final = "_user_id"
 _LIFETIME: Final = "PERMANENT_SESSION_LIFETIME"
@@ -110,7 +111,7 @@ def principal_key(app: Flask) -> str:
 
 def header_of(app: Flask) -> HeaderTransport | None:
     """The header that brings the token, where ``COATCHECK_TOKEN_HEADER`` names one; None for the cookie."""
-    name = app.config.get(f"{PREFIX}TOKEN_HEADER")
+    name = app.config.get(TOKEN_HEADER)
     return None if name is None else HeaderTransport(name)
 
 
@@ -120,7 +121,7 @@ def adopter_of(app: Flask) -> Adopter | None:
     if not sources:
         return None
     if header_of(app) is not None:
-        msg = f"{PREFIX}ADOPT takes over sessions by their cookies, but {PREFIX}TOKEN_HEADER is set: use one of them"
+        msg = f"{PREFIX}ADOPT takes over sessions by their cookies, but {TOKEN_HEADER} is set: use one of them"
         raise ConfigurationError(msg)
     return Adopter(sources if isinstance(sources, (list, tuple)) else [sources])
 

@@ -17,13 +17,14 @@ from coatcheck import cookies
 from coatcheck.clock import SECOND
 from coatcheck.cookies import CookieRules
 from coatcheck.errors import CoatcheckError
-from coatcheck.flask.config import as_timedelta, header_of, is_secure
+from coatcheck.flask.config import TOKEN_HEADER, as_timedelta, header_of, is_secure
 from coatcheck.flask.session import FlaskSession
 from coatcheck.lifetimes import Lifetimes
 from coatcheck.web.answer import ends_at, outlives_its_cookie, token_action
 from coatcheck.web.once import OVER_HTTP
 from coatcheck.web.opening import open_presented, open_several
 from coatcheck.web.stretching import lifetimes_for
+from coatcheck.web.transport import HeaderTransport
 
 if TYPE_CHECKING:
     from flask import Flask, Request, Response
@@ -127,8 +128,8 @@ class CoatcheckSessionInterface(SessionInterface):
         return session
 
     def _open(self, app: Flask, request: Request) -> FlaskSession:
-        by_header = header_of(app)
-        if by_header is not None:
+        if app.config.get(TOKEN_HEADER) is not None:
+            by_header = HeaderTransport(app.config[TOKEN_HEADER])
             value = request.headers.get(by_header.name)
             return open_presented(
                 lambda token: self.session_class(self, app, request, token),
@@ -172,8 +173,7 @@ class CoatcheckSessionInterface(SessionInterface):
             varies = self._send_token(app, session, response)
             session.seal()
         if varies:
-            by_header = header_of(app)
-            _vary_by(response, "Cookie" if by_header is None else by_header.name)
+            _vary_by(response, app.config.get(TOKEN_HEADER) or "Cookie")
 
     def _send_token(self, app: Flask, session: FlaskSession, response: Response) -> bool:
         accessed = session.accessed
