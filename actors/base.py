@@ -31,6 +31,7 @@ from coatcheck.system.frames import bad_frames
 _POLL = 0.005
 _STOP_WITHIN = 3.0
 _AFTER_FAILURE = 1.0
+_ALONE_FOR = 5.0
 
 
 class BaseActor(ActorTypeDispatcher):
@@ -48,6 +49,7 @@ class BaseActor(ActorTypeDispatcher):
         self._parent = os.getppid()
         self._generation = 0
         self._next_tick = 0.0
+        self._alone_since: float | None = None
         self.ending = False
         """Set when it has been told to end."""
 
@@ -107,8 +109,7 @@ class BaseActor(ActorTypeDispatcher):
             return
         try:
             if os.getppid() != self._parent:
-                self.log.warning("%s ends: its parent is gone", type(self).__name__)
-                self.send(self.myAddress, ActorExitRequest())
+                self._orphaned()
                 return
             bad_frames.log(self.log)
             self.jobs.collect()
@@ -150,6 +151,18 @@ class BaseActor(ActorTypeDispatcher):
         """Have ``tick`` called now."""
         self._next_tick = 0.0
         self._arm()
+
+    def _orphaned(self) -> None:
+        """End, without those who would end this process: by a message, and if that is not heard in time, at once."""
+        now = time.monotonic()
+        # A timer without delay would fill the queue, and Thespian hears nothing while that is full.
+        self._next_tick = now + _AFTER_FAILURE
+        if self._alone_since is None:
+            self._alone_since = now
+            self.log.warning("%s ends: its parent is gone", type(self).__name__)
+            self.send(self.myAddress, ActorExitRequest())
+        elif now - self._alone_since > _ALONE_FOR:
+            os._exit(1)
 
     def _begin(self) -> None:
         try:

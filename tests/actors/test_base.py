@@ -211,6 +211,23 @@ def test_it_ends_with_its_parent(porter: Porter) -> None:
     assert [type(message) for _, message in porter.sent] == [ActorExitRequest]
 
 
+def test_an_orphan_does_not_drown_in_its_own_messages(porter: Porter, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It tells itself once, looks again after a second, and where that is not heard in time it ends all the same."""
+    codes: list[int] = []
+    monkeypatch.setattr("os._exit", codes.append)
+    porter._parent = -1
+    for _ in range(3):
+        porter.fire()
+        assert porter.timers[-1][0] > 0.9
+    assert [type(message) for _, message in porter.sent] == [ActorExitRequest]
+    assert not codes
+
+    assert porter._alone_since is not None
+    porter._alone_since -= 6.0
+    porter.fire()
+    assert codes == [1]
+
+
 def test_it_ends_once_and_sets_no_timer_any_more(porter: Porter) -> None:
     """Asked twice to end, as by a signal and by its parent, it does so once."""
     porter.receiveMessage(ActorExitRequest(), "parent")
