@@ -105,5 +105,7 @@ class SessionMailbox(SessionOutage):
             self._client.store.restore_flashes(token, take_id)
         except GateBusy:
             raise  # not given up: a twin for asyncio comes again in a thread that waits
-        except (SessionMissing, StoreUnavailable):
+        except StoreUnavailable:
+            self._client.restore_soon(token, take_id)
+        except SessionMissing:
             pass

@@ -45,6 +45,7 @@ LONG_TIMEOUT: Final = 3600.0
 """Seconds that the verbs of the administrator may take; the others have ``Settings.ask_timeout``."""
 
 _PAGE: Final = 200
+_RESTORED_WITHIN: Final = 50.0  # a store keeps a take for 60
 _Answer = TypeVar("_Answer", bound=m.Reply)
 
 
@@ -259,6 +260,10 @@ class ActorStore:
         """Put back what that take took; see the contract."""
         request = m.RestoreFlashes(token=self._genuine(token), take_id=take_id, deadline=self._deadline())
         return self._ask(request, m.FlashesRestored, repeatable=False).count
+
+    def restore_soon(self, token: str, take_id: str) -> None:
+        """The same, without waiting: as soon as the system answers, while it can be put back."""
+        self.sender.tell(m.RestoreFlashes(token=token, take_id=take_id, deadline=self._deadline(_RESTORED_WITHIN)))
 
     # Principals ------------------------------------------------------------------------------------------------
 

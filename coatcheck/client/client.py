@@ -126,6 +126,12 @@ class SessionClient:
         else:
             self.store.touch(token)
 
+    def restore_soon(self, token: str, take_id: str) -> None:
+        """Put back what a take took as soon as that is possible again; on the direct lane there is nobody to do it."""
+        later = getattr(self.store, "restore_soon", None)
+        if later is not None:
+            later(token, take_id)
+
     def note_refused(self, reason: str | None, peer: str | None) -> None:
         """Count a token that was refused, for the audit; the manager counts those of the actor lane."""
         if reason is not None and isinstance(self.store, LmdbStore):

@@ -19,11 +19,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from coatcheck.errors import CoatcheckError, RequestTimeout, StoreUnavailable
+from coatcheck.messages import RestoreFlashes
 from coatcheck.system.failures import error_of
 
 if TYPE_CHECKING:
     from coatcheck.client.line import Line
-    from coatcheck.messages import QuietRequest
+    from coatcheck.messages import QuietRequest, Request
 
 MOST_WAITING: Final = 1000
 """Messages that may wait in one process; a further one is dropped, and counted."""
@@ -49,7 +50,7 @@ class Sender:
         self.forget()
         _senders.add(self)
 
-    def tell(self, request: QuietRequest) -> bool:
+    def tell(self, request: QuietRequest | RestoreFlashes) -> bool:
         """Hand over a message, and return at once; False when it was dropped because too many are waiting.
 
         Its ``deadline`` counts where it has one.
@@ -61,7 +62,11 @@ class Sender:
                 self._log.warning("%d messages wait for the session manager: further ones are dropped", MOST_WAITING)
             return False
         deadline = time.monotonic() + KEPT if request.deadline is None else request.deadline
-        self._waiting.append(replace(request, confirm=True, deadline=deadline))
+        if isinstance(request, RestoreFlashes):
+            request = replace(request, deadline=deadline)
+        else:
+            request = replace(request, confirm=True, deadline=deadline)
+        self._waiting.append(request)
         self._wake.put(True)
         self._see_that_it_runs()
         return True
@@ -85,7 +90,7 @@ class Sender:
         """In a forked child: the messages are the parent's to send, and its thread is not here."""
         # Both can be added to by threads and by signal handlers at any moment. A message is taken out when it has been
         # sent, by the thread alone.
-        self._waiting: deque[QuietRequest] = deque()
+        self._waiting: deque[QuietRequest | RestoreFlashes] = deque()
         self._wake: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._sending, self._starting = threading.Lock(), threading.Lock()
         self._thread: threading.Thread | None = None
@@ -124,17 +129,17 @@ class Sender:
                 if self._full and len(waiting) < MOST_WAITING // 2:
                     self._full = False
 
-    def _send(self, request: QuietRequest) -> None:
+    def _send(self, request: QuietRequest | RestoreFlashes) -> None:
         assert request.deadline is not None
         pause = _FIRST_PAUSE
         while True:
             try:
                 reply = self._line.call(request, request.deadline, repeatable=True)
-            except RequestTimeout as error:
-                # It may have been carried out. Sent again much later it might not be known again.
-                self._give_up("unanswered", request, error)
-                return
             except StoreUnavailable as error:
+                if isinstance(error, RequestTimeout) and not isinstance(request, RestoreFlashes):
+                    # It may have been carried out. Sent again much later it might not be known again.
+                    self._give_up("unanswered", request, error)
+                    return
                 if time.monotonic() + pause >= request.deadline:
                     self._give_up("expired", request, error)
                     return
@@ -151,7 +156,7 @@ class Sender:
                 self._give_up("refused", request, refused)
             return
 
-    def _give_up(self, why: str, request: QuietRequest, error: Exception) -> None:
+    def _give_up(self, why: str, request: Request, error: Exception) -> None:
         self.counters[why] += 1
         # Sessions end, so what is refused is nothing to worry about.
         level = logging.DEBUG if why == "refused" else logging.WARNING
