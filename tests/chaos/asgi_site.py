@@ -33,7 +33,7 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
     tokens = presented(header, str(RULES.name))
     query = dict(parse_qsl(scope["query_string"].decode()))
     session = await client.aopen(tokens[0] if tokens else None)
-    headers = [(b"content-type", b"application/json")]
+    headers = [(b"content-type", b"application/json"), (b"x-process", str(os.getpid()).encode())]
     try:
         answer = await _answer(scope["path"], query, session)
         token = await session.acommit()

@@ -57,7 +57,10 @@ class Entry:
     """Monotonic seconds."""
 
     via: str = ""
-    """Over which lane, in which process."""
+    """Over which lane."""
+
+    pid: int = 0
+    """The process that answered; 0 where nobody did."""
 
     remark: str = ""
     """What else there was: status, text of the error."""

@@ -122,7 +122,8 @@ class Visitors:
                 shown=tuple(told.get("shown", ())),
                 began=begin,
                 ended=time.monotonic(),
-                via=f"{via} {told.get('pid', '')}".strip(),
+                via=via,
+                pid=0 if answer is None else int(answer.headers["X-Process"] or 0),
                 remark=remark,
                 wrong=wrong,
             )

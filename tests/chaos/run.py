@@ -80,7 +80,7 @@ def _evidence(piece: Entry | Kill, began: float) -> str:
     shown = f", shown {list(piece.shown)}" if piece.verb == "show" else ""
     return (
         f"{piece.began - began:8.3f} to {piece.ended - began:.3f} s  {piece.verb} {piece.number} in tab {piece.tab} "
-        f"over {piece.via}: {piece.outcome.value} {piece.remark}{shown}"
+        f"over {piece.via} {piece.pid or ''}: {piece.outcome.value} {piece.remark}{shown}"
     )
 
 

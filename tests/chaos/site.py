@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from flask import Flask, flash, get_flashed_messages, request
+from flask import Flask, Response, flash, get_flashed_messages, request
 from flask import session as flask_session
 
 from coatcheck.flask import Coatcheck
@@ -17,9 +17,16 @@ def create_app() -> Flask:
     """The application; ``COATCHECK_HOME`` and ``COATCHECK_LANE`` come from the environment."""
     app = Flask(__name__)
     Coatcheck(app)
+    app.after_request(sign)
     for view in (enter, add, leave_flash, show, read, leave):
         app.add_url_rule(f"/{view.__name__}", view.__name__, view)
     return app
+
+
+def sign(response: Response) -> Response:
+    """Errors too say which process has worked on the request: it may be killed afterwards."""
+    response.headers["X-Process"] = str(os.getpid())
+    return response
 
 
 def _answer(**more: Any) -> dict[str, Any]:

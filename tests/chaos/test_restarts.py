@@ -54,7 +54,7 @@ class Scene:
         since = time.monotonic()
 
         def answer() -> bool:
-            pids = {int(each.via.split()[1]) for each in self.ledger.entries if each.began > since and " " in each.via}
+            pids = {each.pid for each in self.ledger.entries if each.began > since and each.pid}
             return len(pids) >= 2 and not pids & before
 
         def fresh() -> bool:

@@ -85,6 +85,14 @@ def test_only_a_killed_process_excuses_a_lost_flash(outcome: Outcome, what: set[
     assert found([*GOOD, taken], replace(LEFT, flashes=[]), (kill,)) == what
 
 
+@pytest.mark.parametrize(("pid", "at", "what"), [(7, 9.0, set()), (8, 9.0, {"flash lost"}), (7, 99.0, {"flash lost"})])
+def test_who_is_killed_before_he_could_give_it_back_is_excused(pid: int, at: float, what: set[str]) -> None:
+    """He, and not another one, and not later."""
+    taken = Entry(mark="m", verb="show", outcome=UNKNOWN, pid=7, began=7, ended=8)
+
+    assert found([*GOOD, taken], replace(LEFT, flashes=[]), (Kill(kind="worker of actor", pid=pid, at=at),)) == what
+
+
 def test_a_show_that_broke_before_excuses_nothing() -> None:
     """It cannot have taken what was added later."""
     taken = Entry(mark="m", verb="show", outcome=BROKEN, began=2, ended=3)

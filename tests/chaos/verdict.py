@@ -14,6 +14,9 @@ LATE = 10.0
 AROUND = 5.0
 """Seconds before a connection broke in which a worker must have been killed: its master may take as long to end it."""
 
+GIVEN_BACK_WITHIN = 50.0
+"""Seconds in which a process that could not show what it took tries to give it back."""
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -34,7 +37,7 @@ def judge(ledger: Ledger, left: Mapping[str, Left | None]) -> list[Finding]:
     for mark, entries in by_mark.items():
         findings += _answers(mark, entries)
         if mark in left:
-            findings += _session(mark, entries, left[mark])
+            findings += _session(mark, entries, left[mark], ledger.kills)
     return findings
 
 
@@ -58,7 +61,7 @@ def _answers(mark: str, entries: Sequence[Entry]) -> Iterator[Finding]:
             yield Finding("session came back", mark, "an answer had a session that had ended", [gone[0], each])
 
 
-def _session(mark: str, entries: Sequence[Entry], left: Left | None) -> Iterator[Finding]:
+def _session(mark: str, entries: Sequence[Entry], left: Left | None, kills: Sequence[Kill]) -> Iterator[Finding]:
     leaving = [each for each in entries if each.verb == "leave"]
     confirmed = [each for each in leaving if each.outcome is Outcome.CONFIRMED]
     if left is None:
@@ -75,7 +78,7 @@ def _session(mark: str, entries: Sequence[Entry], left: Left | None) -> Iterator
         return
     yield from _writes(mark, entries, left)
     yield from _slots(mark, entries, left)
-    yield from _flashes(mark, entries, left)
+    yield from _flashes(mark, entries, left, kills)
 
 
 def _writes(mark: str, entries: Sequence[Entry], left: Left) -> Iterator[Finding]:
@@ -116,8 +119,8 @@ def _slots(mark: str, entries: Sequence[Entry], left: Left) -> Iterator[Finding]
             yield Finding("write lost", mark, text, writes)
 
 
-def _flashes(mark: str, entries: Sequence[Entry], left: Left) -> Iterator[Finding]:
-    """Each flash is shown once; lost only with a process that was killed between taking and showing it."""
+def _flashes(mark: str, entries: Sequence[Entry], left: Left, kills: Sequence[Kill]) -> Iterator[Finding]:
+    """Each flash is shown once; lost only with a process that was killed before it could show it or give it back."""
     added = {each.number: each for each in entries if each.verb == "flash"}
     shows = [each for each in entries if each.verb == "show"]
     shown: dict[int, list[Entry]] = defaultdict(list)
@@ -133,10 +136,17 @@ def _flashes(mark: str, entries: Sequence[Entry], left: Left) -> Iterator[Findin
             text = f"flash {number} was shown {len(shown[number])} times and waits {waiting[number]} times"
             yield Finding("flash shown twice", mark, text, [each, *shown[number]])
         if times == 0 and each.outcome is Outcome.CONFIRMED:
-            if any(other.outcome is Outcome.BROKEN and other.ended > each.began for other in shows):
+            if any(_had_to_lose(other, kills) and other.ended > each.began for other in shows):
                 continue
             later = [other for other in shows if other.ended > each.began and other.outcome is not Outcome.CONFIRMED]
             yield Finding("flash lost", mark, f"flash {number} was confirmed and never shown", [each, *later])
+
+
+def _had_to_lose(show: Entry, kills: Sequence[Kill]) -> bool:
+    """Whether what it took was in a process that was killed: with the answer, or while the store was away after it."""
+    if show.outcome is not Outcome.UNKNOWN:
+        return show.outcome is Outcome.BROKEN
+    return any(kill.pid == show.pid and 0 <= kill.at - show.ended < GIVEN_BACK_WITHIN for kill in kills)
 
 
 def _broken_without_a_kill(ledger: Ledger) -> Iterator[Finding]:
