@@ -18,13 +18,14 @@ from collections import Counter, deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from coatcheck.errors import CoatcheckError, RequestTimeout, StoreUnavailable
-from coatcheck.messages import RestoreFlashes
+from coatcheck.errors import CoatcheckError, RequestTimeout, SessionMissing, StoreUnavailable
+from coatcheck.messages import Request, RequestFailed, RestoreFlashes
+from coatcheck.messages.packing import pack, restore
 from coatcheck.system.failures import error_of
 
 if TYPE_CHECKING:
     from coatcheck.client.line import Line
-    from coatcheck.messages import QuietRequest, Request
+    from coatcheck.messages import QuietRequest
 
 MOST_WAITING: Final = 1000
 """Messages that may wait in one process; a further one is dropped, and counted."""
@@ -53,20 +54,22 @@ class Sender:
     def tell(self, request: QuietRequest | RestoreFlashes) -> bool:
         """Hand over a message, and return at once; False when it was dropped because too many are waiting.
 
-        Its ``deadline`` counts where it has one.
+        Its ``deadline`` counts where it has one. Raises UnstorableValue and TypeError for what cannot be sent.
         """
+        deadline = time.monotonic() + KEPT if request.deadline is None else request.deadline
+        # A copy: what the application does to its values from now on is not what it has told.
+        request = replace(request, deadline=deadline)
+        if not isinstance(request, RestoreFlashes):
+            request = replace(request, confirm=True)
+        told = restore(type(request).__name__, pack(request))
+        assert isinstance(told, Request)
         if len(self._waiting) >= MOST_WAITING:
             self.counters["dropped"] += 1
             if not self._full:
                 self._full = True
                 self._log.warning("%d messages wait for the session manager: further ones are dropped", MOST_WAITING)
             return False
-        deadline = time.monotonic() + KEPT if request.deadline is None else request.deadline
-        if isinstance(request, RestoreFlashes):
-            request = replace(request, deadline=deadline)
-        else:
-            request = replace(request, confirm=True, deadline=deadline)
-        self._waiting.append(request)
+        self._waiting.append(told)
         self._wake.put(True)
         self._see_that_it_runs()
         return True
@@ -134,7 +137,7 @@ class Sender:
         pause = _FIRST_PAUSE
         while True:
             try:
-                reply = self._line.call(request, request.deadline, repeatable=True)
+                refused = self._ask(request, request.deadline)
             except StoreUnavailable as error:
                 if isinstance(error, RequestTimeout) and not isinstance(request, RestoreFlashes):
                     # It may have been carried out. Sent again much later it might not be known again.
@@ -147,20 +150,28 @@ class Sender:
                 pause = min(pause * 2, _LONGEST_PAUSE)
                 continue
             except CoatcheckError as error:
-                self._give_up("refused", request, error)
-                return
-            refused = error_of(reply)
+                refused = error
             if refused is None:
                 self.counters["sent"] += 1
             else:
                 self._give_up("refused", request, refused)
             return
 
+    def _ask(self, request: Request, deadline: float) -> Exception | None:
+        """Send it; the error that it was answered with. Raises StoreUnavailable where it can be tried again."""
+        reply = self._line.call(request, deadline, repeatable=True)
+        error = error_of(reply)
+        # The manager is there, but its store could not be asked, as while a writer stands still: nothing was done.
+        if error is not None and isinstance(reply, RequestFailed) and reply.kind == StoreUnavailable.__name__:
+            raise error
+        return error
+
     def _give_up(self, why: str, request: Request, error: Exception) -> None:
         self.counters[why] += 1
-        # Sessions end, so what is refused is nothing to worry about.
-        level = logging.DEBUG if why == "refused" else logging.WARNING
-        self._log.log(level, "%s was told in vain (%s): %s", type(request).__name__, why, error)
+        # Sessions end, so that one is not there any more is nothing to worry about.
+        level = logging.DEBUG if isinstance(error, SessionMissing) else logging.WARNING
+        text = str(error) if isinstance(error, CoatcheckError) else type(error).__name__
+        self._log.log(level, "%s was told in vain (%s): %s", type(request).__name__, why, text)
 
 
 _senders: weakref.WeakSet[Sender] = weakref.WeakSet()

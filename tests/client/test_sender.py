@@ -19,7 +19,15 @@ from coatcheck import FlashMessage, Increment, Set
 from coatcheck.client import sender as room
 from coatcheck.client.actor_lane import ActorStore
 from coatcheck.client.sender import Sender
-from coatcheck.errors import RequestTimeout, SessionMissing, StoreUnavailable
+from coatcheck.errors import (
+    CoatcheckError,
+    ConfigurationError,
+    RequestTimeout,
+    SessionMissing,
+    StoreFull,
+    StoreUnavailable,
+    UnstorableValue,
+)
 from coatcheck.messages import AddFlash, DeleteSession, LoadSession, Reply, Request, SaveSession, TouchSession
 from coatcheck.messages.sessions import SessionTouched
 from coatcheck.settings import Settings
@@ -28,6 +36,13 @@ from tests.support.processes import ROOT
 from tests.system.running import RunningSystem, until
 
 LOG = logging.getLogger("coatcheck.client")
+
+
+class Answered:
+    """An error that is not raised by the line, but answered by the manager."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
 
 
 class Manager:
@@ -47,6 +62,8 @@ class Manager:
         self.open.wait(30)
         self.heard.append(request)
         answer = self.answers.pop(0) if self.answers else None
+        if isinstance(answer, Answered):
+            return reply_of(answer.error, request.request_id)
         if isinstance(answer, StoreUnavailable):
             raise answer
         if answer is not None:
@@ -147,6 +164,58 @@ def test_a_refusal_is_counted_and_shows_nothing(caplog: pytest.LogCaptureFixture
     assert sender.counters == {"refused": 3}
     assert "secret" not in caplog.text
     sender.close()
+
+
+def test_a_store_that_cannot_be_asked_is_tried_again() -> None:
+    """A manager behind a writer that stands still says so: that is an outage, and costs nothing while it is short."""
+    manager = Manager(Answered(StoreUnavailable("no turn to write")), Answered(StoreUnavailable("no turn to write")))
+    sender = Sender(manager, LOG)
+    sender.tell(touches(1)[0])
+
+    assert sender.flush(10)
+    assert sender.counters == {"sent": 1}
+    assert len({each.request_id for each in manager.heard}) == 1
+    sender.close()
+
+
+@pytest.mark.parametrize("error", [StoreFull("no room"), ConfigurationError("a key is missing")])
+def test_what_is_lost_is_said(error: CoatcheckError, caplog: pytest.LogCaptureFixture) -> None:
+    """Only a session that has ended is nothing to worry about; any other refusal is a write that was lost."""
+    sender = Sender(Manager(Answered(error)), LOG)
+    sender.tell(touches(1)[0])
+
+    assert sender.flush(10)
+    assert sender.counters == {"refused": 1}
+    assert [(each.levelname, str(error) in each.message) for each in caplog.records] == [("WARNING", True)]
+    sender.close()
+
+
+def test_what_was_told_is_what_is_sent() -> None:
+    """The application goes on with its values: what it does to them later, in the next request perhaps, is not told."""
+    manager = Manager()
+    manager.open.clear()
+    sender = Sender(manager, LOG)
+    cart = [1]
+    sender.tell(SaveSession(token="t", changes=[Set("cart", cart)]))
+    cart.append(2)
+
+    manager.open.set()
+
+    assert sender.flush(10)
+    saved: Any = manager.heard[0]
+    assert [each.value for each in saved.changes] == [[1]]
+    sender.close()
+
+
+def test_what_cannot_be_kept_is_refused_at_once() -> None:
+    """Whoever tells it learns so; nothing waits, and nothing is lost without a word."""
+    sender = Sender(Manager(), LOG)
+
+    with pytest.raises(UnstorableValue, match="cart"):
+        sender.tell(SaveSession(token="t", changes=[Set("cart", object())]))
+
+    assert sender.flush(0)
+    assert not sender.counters
 
 
 def test_a_closed_sender_begins_again() -> None:
