@@ -78,15 +78,21 @@ class Sender:
         """Wait until everything that was handed over has been sent, or given up; False after ``timeout`` seconds."""
         deadline = time.monotonic() + timeout
         while self._waiting:
-            self._see_that_it_runs()
+            if not self._see_that_it_runs():
+                # The interpreter ends, and starts no threads any more: it is sent from here, within what is left.
+                waiting = self._waiting
+                for number in range(len(waiting)):
+                    each = waiting[number]
+                    waiting[number] = replace(each, deadline=min(deadline, each.deadline or deadline))
+                self._send_all()
             if time.monotonic() >= deadline:
                 return False
             time.sleep(0.002)
         return True
 
-    def close(self) -> None:
+    def close(self, within: float = _FLUSH_WITHIN) -> None:
         """Send what is waiting, for two seconds at most, and let the thread go. The next message begins again."""
-        self.flush(_FLUSH_WITHIN)
+        self.flush(within)
         self._wake.put(False)
 
     def forget(self) -> None:
@@ -98,15 +104,19 @@ class Sender:
         self._sending, self._starting = threading.Lock(), threading.Lock()
         self._thread: threading.Thread | None = None
 
-    def _see_that_it_runs(self) -> None:
+    def _see_that_it_runs(self) -> bool:
+        """Start the thread where there is none; False when the interpreter ends and there can be none any more."""
         # Whoever is in here already, below a signal handler perhaps, starts it.
         if (self._thread is None or not self._thread.is_alive()) and self._starting.acquire(blocking=False):
             try:
                 if self._thread is None or not self._thread.is_alive():
                     self._thread = threading.Thread(target=self._run, name="coatcheck-sender", daemon=True)
                     self._thread.start()
+            except RuntimeError:
+                return False
             finally:
                 self._starting.release()
+        return True
 
     def _run(self) -> None:
         wake = self._wake
@@ -183,8 +193,10 @@ def _after_fork_in_child() -> None:
 
 
 def _at_exit() -> None:
+    # All together: a program may have many clients, and no system to tell anything.
+    deadline = time.monotonic() + _FLUSH_WITHIN
     for sender in list(_senders):
-        sender.close()
+        sender.close(max(0.0, deadline - time.monotonic()))
 
 
 os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -342,3 +342,40 @@ def test_the_end_of_a_program_waits_for_what_it_told(store: ActorStore, running:
 
     assert store.find(token).reason == "deleted"
     assert DeleteSession(token=token).confirm is False
+
+
+def test_the_end_of_a_program_starts_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From Python 3.12 on there can be none while the interpreter ends: what is told then is sent all the same."""
+
+    def refused(_: threading.Thread) -> None:
+        msg = "can't create new thread at interpreter shutdown"
+        raise RuntimeError(msg)
+
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    manager = Manager()
+    sender = Sender(manager, LOG)
+
+    assert sender.tell(touches(1)[0])
+    sender.close()
+
+    assert sender.counters == {"sent": 1}
+
+
+TO_NOBODY = """
+import sys
+from coatcheck.client.actor_lane import ActorStore
+from coatcheck.messages import DeleteSession
+from coatcheck.settings import Settings
+stores = [ActorStore(Settings.load(sys.argv[1])) for _ in range(4)]
+for each in stores:
+    each.tell(DeleteSession(token="t"))
+"""
+
+
+def test_the_end_of_a_program_waits_for_all_clients_together(home: Path) -> None:
+    """Two seconds it may take, and not two for each client of a program whose system does not run."""
+    begin = time.monotonic()
+
+    subprocess.run([sys.executable, "-c", TO_NOBODY, str(home)], cwd=ROOT, check=True, timeout=60)
+
+    assert time.monotonic() - begin < 6
