@@ -51,6 +51,7 @@ class Upkeep:
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
         self._lingers = False
+        self._threadless = False
         self._behind = (-1, time.monotonic())
         self.background = False
         """Whether this process may have the thread."""
@@ -130,8 +131,15 @@ class Upkeep:
             with self._lock:
                 if self._thread is None:
                     self._stop = threading.Event()
-                    self._thread = threading.Thread(target=self._run, name="coatcheck-upkeep", daemon=True)
-                    self._thread.start()
+                    thread = threading.Thread(target=self._run, name="coatcheck-upkeep", daemon=True)
+                    self._thread = thread
+                    try:
+                        thread.start()
+                    except RuntimeError:
+                        # The process has as many as it may have, or it ends: that is no reason not to write.
+                        self._thread, self._threadless = None, True
+                        return
+                    self._threadless = False
                     atexit.register(self.stop)
 
     def watch(self) -> None:
@@ -155,11 +163,12 @@ class Upkeep:
         """End the thread, if there is one; sync what was written, and leave the duty."""
         self._stop.set()
         thread, self._thread = self._thread, None
-        if thread is not None and thread is not threading.current_thread():
-            thread.join(_STOP_WITHIN)
-            atexit.unregister(self.stop)
-            if thread.is_alive():
-                return  # it waits for a writer that may be stopped, and leaves the duty when it ends
+        if (thread is not None and thread is not threading.current_thread()) or self._threadless:
+            if thread is not None:
+                thread.join(_STOP_WITHIN)
+                atexit.unregister(self.stop)
+                if thread.is_alive():
+                    return  # it waits for a writer that may be stopped, and leaves the duty when it ends
             # OSError: somebody may have removed the directory of a store that is not needed any more.
             with suppress(CoatcheckError, OSError):
                 if self.acquire():
@@ -171,6 +180,7 @@ class Upkeep:
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread = None
+        self._threadless = False
         self.refusals.forget()
         if self._descriptor is not None:
             # Closing this copy keeps the lock of the parent; LOCK_UN would take it away.

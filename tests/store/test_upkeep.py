@@ -13,6 +13,7 @@ from coatcheck.changes import Increment
 from coatcheck.lifetimes import Lifetimes
 from coatcheck.settings import Settings
 from coatcheck.store.lmdb import LmdbStore
+from coatcheck.store.synced import read_synced
 from coatcheck.testing import FakeClock
 from tests.support.processes import Job, await_that
 
@@ -176,3 +177,29 @@ def test_a_forked_child_has_no_duty(home: Path, store: LmdbStore) -> None:
         job.expect("False")
     for each in (reader, writer):
         os.close(each)
+
+
+def test_a_process_that_can_have_no_thread_writes_all_the_same(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has as many as it may have, or it ends (from Python 3.12 on): no write is refused for the upkeep's sake."""
+
+    def refused(_: threading.Thread) -> None:
+        msg = "can't start new thread"
+        raise RuntimeError(msg)
+
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    store = LmdbStore(Settings(home=home))
+    token, _ = store.create({"n": 0})
+    store.save(token, [Increment("n")])
+    written = store.environment.last_transaction()
+
+    store.close()
+
+    synced = read_synced(home)
+    assert synced is not None
+    assert synced.transaction >= written
+    monkeypatch.undo()
+    record = store.load(token)
+    assert record is not None
+    assert record.data == {"n": 1}
+    assert upkeep_threads() == 1
+    store.close()
