@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from coatcheck.errors import ConfigurationError, CorruptRecord, StoreUnavailable
+from coatcheck.errors import CoatcheckError, ConfigurationError, CorruptRecord, StoreUnavailable
 from coatcheck.store import files
 from coatcheck.store.gate import SharedGate
 from coatcheck.store.lmdb import LmdbStore
+from coatcheck.store.recovery import recover
 from coatcheck.store.synced import SYNCED
 
 if TYPE_CHECKING:
@@ -157,12 +159,11 @@ def _replace(home: Path, stage: Path, secret: str | None) -> Path | None:
     data, kept = home / files.DATA, home / REPLACED
     there = data.exists()
     if there:
-        # What is given up had better be whole, for whoever wants it back; without its sync point it has to be.
-        descriptor = os.open(data, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        # What is given up had better be whole, for whoever wants it back, or if this is killed before the new one has
+        # its name; without its sync point it has to be. What is damaged stays so.
+        with suppress(CoatcheckError, OSError):
+            recover(home)
+        _sync(data)
         kept.unlink(missing_ok=True)
         os.link(data, kept)
     if secret is not None:
@@ -170,9 +171,19 @@ def _replace(home: Path, stage: Path, secret: str | None) -> Path | None:
     # The old sync point must not lead into the new file.
     (home / SYNCED).unlink(missing_ok=True)
     files.sync_directory(home)
+    # Opening the copy may have written to it, as the secrets and keys that it was opened with.
+    _sync(stage / files.DATA)
     (stage / files.DATA).rename(data)
     # The old lock file speaks of pages that are elsewhere now.
     (home / files.LOCK).unlink(missing_ok=True)
     files.write_private(home / files.MARKER, "coatcheck store\n")
     files.sync_directory(home)
     return kept if there else None
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import random
 import shutil
-from collections.abc import Iterator
+import stat
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from coatcheck.changes import Set
 from coatcheck.errors import ConfigurationError
 from coatcheck.settings import Settings
 from coatcheck.store.lmdb import LmdbStore
+from coatcheck.store.restore import REPLACED, restore
 from coatcheck.store.synced import read_synced
 
 PAGE = 4096
@@ -186,3 +188,67 @@ def test_a_backup_in_the_place_of_the_file(machine: Machine, tmp_path: Path) -> 
 
     assert machine.state(found, tokens) == expected
     found.close()
+
+
+@pytest.mark.parametrize("killed", [True, False])
+def test_a_restore_after_a_power_loss(
+    killed: bool, machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody has opened the store since: what a restore leaves or puts aside is the last sync point, and no ruin."""
+    machine.store.backup(tmp_path / "backup")
+    machine.write(40)
+    machine.store.sync()
+    tokens = list(machine.tokens)
+    expected = machine.state(machine.store, tokens)
+    synced, before = ((machine.home / name).read_bytes() for name in ("synced", "data.mdb"))
+    machine.write(200)
+    target = tmp_path / "after"
+    machine.lose_power(target, synced, before)
+
+    if killed:
+        with monkeypatch.context() as patched:
+            patched.setattr(Path, "rename", _interrupted(Path.rename))
+            with pytest.raises(KeyboardInterrupt):
+                restore(Settings(home=target), tmp_path / "backup")
+    else:
+        restore(Settings(home=target), tmp_path / "backup")
+        (target / REPLACED).rename(target / "data.mdb")
+
+    found = LmdbStore(Settings(home=target), background=False)
+    assert machine.state(found, tokens) == expected
+    assert found.check().clean
+    found.close()
+
+
+def _interrupted(rename: Callable[[Path, Path], Path]) -> Callable[[Path, Path], Path]:
+    """Ends the restore at the moment in which the new data file would get its name."""
+
+    def interrupted(path: Path, target: Path) -> Path:
+        if target.name == "data.mdb":
+            raise KeyboardInterrupt
+        return rename(path, target)
+
+    return interrupted
+
+
+def test_what_a_restore_puts_there_is_on_the_disk(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Opening the copy notes the secrets it was opened with: that too is synced before it gets its name."""
+    store = LmdbStore(Settings(home=home), background=False)
+    store.create({"n": 1})
+    store.backup(tmp_path / "backup")
+    store.close()
+    other = Settings(home=tmp_path / "other")
+    LmdbStore(other, background=False).prepare()
+    on_disk: dict[int, bytes] = {}
+
+    def fsync(descriptor: int) -> None:
+        status = os.fstat(descriptor)
+        if stat.S_ISREG(status.st_mode):
+            on_disk[status.st_ino] = Path(f"/proc/self/fd/{descriptor}").read_bytes()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", fsync)
+        restore(other, tmp_path / "backup")
+
+    data = other.home / "data.mdb"
+    assert on_disk[data.stat().st_ino] == data.read_bytes()
