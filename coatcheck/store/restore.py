@@ -142,7 +142,9 @@ def _sessions_in(settings: Settings, directory: Path) -> int:
         store.close()
         report = store.check()
     except (ConfigurationError, CorruptRecord) as error:
-        msg = f"the backup {directory} cannot be used: {error}; nothing was changed"
+        # What is said of the copy, such as a command to run, goes for the backup, which is a state directory too.
+        why = str(error).replace(str(settings.home), str(directory))
+        msg = f"the backup {directory} cannot be used: {why}; nothing was changed"
         raise ConfigurationError(msg) from error
     finally:
         store.close()
