@@ -19,13 +19,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from coatcheck.errors import CoatcheckError, RequestTimeout, SessionMissing, StoreUnavailable
-from coatcheck.messages import Request, RequestFailed, RestoreFlashes
+from coatcheck.messages import QuietRequest, Request, RequestFailed, RestoreFlashes
 from coatcheck.messages.packing import pack, restore
 from coatcheck.system.failures import error_of
 
 if TYPE_CHECKING:
     from coatcheck.client.line import Line
-    from coatcheck.messages import QuietRequest
 
 MOST_WAITING: Final = 1000
 """Messages that may wait in one process; a further one is dropped, and counted."""
@@ -62,7 +61,7 @@ class Sender:
         if not isinstance(request, RestoreFlashes):
             request = replace(request, confirm=True)
         told = restore(type(request).__name__, pack(request))
-        assert isinstance(told, Request)
+        assert isinstance(told, (QuietRequest, RestoreFlashes))
         if len(self._waiting) >= MOST_WAITING:
             self.counters["dropped"] += 1
             if not self._full:
