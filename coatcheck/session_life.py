@@ -14,11 +14,10 @@ from coatcheck.session_mail import SessionMailbox
 from coatcheck.session_origin import UNLOADED
 from coatcheck.session_outage import FAILED
 from coatcheck.tracked import READY, plain
-from coatcheck.tracking import Login, Pending, changed_in_place
+from coatcheck.tracking import Pending, changed_in_place
 
 if TYPE_CHECKING:
     from coatcheck.client.client import SessionClient
-    from coatcheck.lifetimes import Lifetimes
     from coatcheck.store.contract import Reason
     from coatcheck.store.record import Record
 
@@ -35,13 +34,11 @@ class SessionLife(SessionMailbox):
         "_borrowed",
         "_created",
         "_looks_everywhere",
-        "_meta",
         "_own",
         "_reason",
         "_retired_ago",
         "_sealed",
         "ended",
-        "peer",
     )
 
     _own: tuple[Iterable[AnyChange], Record | None]
@@ -70,7 +67,6 @@ class SessionLife(SessionMailbox):
         self.outage: StoreUnavailable | None = None
         self.accessed = False
         self.peer = peer
-        """The address of whoever presented the token, or None."""
         self.ended = False
         """Whether a commit found that the session had ended meanwhile."""
         self._reason: Reason | None = None
@@ -268,6 +264,7 @@ class SessionLife(SessionMailbox):
             lifetimes=pending.lifetimes or self._usual_lifetimes(login),
             meta=None if login is None else self._meta_of(login),
             flashes=pending.flashes,
+            token=self._next_token(),
         )
         self._created = True
         self._settle(token, record, [Set(key, None) for key in data])
@@ -303,10 +300,13 @@ class SessionLife(SessionMailbox):
                 lifetimes=pending.lifetimes or self._usual_lifetimes(login),
                 meta=self._meta_of(login),
                 if_version=if_version,
+                new_token=self._next_token(),
             )
         elif pending is not None and pending.rotation is not None:
             self._refuse_when_sealed()
-            new_token, saved = store.rotate(token, grace=pending.rotation, changes=changes, if_version=if_version)
+            new_token, saved = store.rotate(
+                token, grace=pending.rotation, changes=changes, if_version=if_version, new_token=self._next_token()
+            )
             token = new_token or token
         elif changes:
             saved = store.save(token, changes, if_version=if_version)
@@ -365,17 +365,3 @@ class SessionLife(SessionMailbox):
         if self._sealed:
             msg = "the response headers have left, so no new token can reach the browser: write, log in, rotate before"
             raise RuntimeError(msg)
-
-    # For integrations ------------------------------------------------------------------------------------------
-
-    def _usual_lifetimes(self, login: Login | None) -> Lifetimes | None:  # noqa: ARG002 - for integrations
-        """The lifetimes of a session that is created, or bound by this login; None: as the store's settings say."""
-        return None
-
-    def _is_worth_keeping(self, data: Mapping[str, Any]) -> bool:
-        """Whether a new session is stored for the sake of this data."""
-        return bool(data)
-
-    def _meta_of(self, login: Login) -> Mapping[str, Any]:
-        address = {} if self.peer is None else {"ip": self.peer}
-        return {**address, **(self._meta or {}), **(login.meta or {})}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from coatcheck.tracked import TrackedDict
+from coatcheck.session_hooks import SessionHooks
 from coatcheck.tracking import Login
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ UNLOADED: Final = 1
 """The state of a session that has not been looked for."""
 
 
-class SessionOrigin(TrackedDict):
+class SessionOrigin(SessionHooks):
     """How a session is found."""
 
     __slots__ = ("_client", "_presented", "_token", "origin")
@@ -41,6 +41,3 @@ class SessionOrigin(TrackedDict):
 
     def _lifetimes_when(self, signed_in: bool) -> Lifetimes | None:  # noqa: FBT001 - the one argument there is
         return self._usual_lifetimes(Login("", None) if signed_in else None)
-
-    def _usual_lifetimes(self, login: Login | None) -> Lifetimes | None:
-        raise NotImplementedError

@@ -349,6 +349,10 @@ class ActorStore:
             return reply
         raise _unexpected(reply)
 
+    def mint(self, like: str | None = None) -> str:
+        """A token for a verb to use; see the contract."""
+        return self._tokens.mint(like)
+
     @property
     def _tokens(self) -> Tokens:
         if self._minter is None:

@@ -146,6 +146,10 @@ class SessionClient:
         self.count("outage")
         self._outages.tell(error, self.settings.on_outage)
 
+    def mint(self, like: str | None = None) -> str:
+        """A token for ``create``, or, made ``like`` the present one, for ``rotate`` and ``login``; stores nothing."""
+        return self.store.mint(like)
+
     # The verbs -------------------------------------------------------------------------------------------------
 
     def create(
@@ -288,6 +292,7 @@ class SessionClient:
         """Force what was committed onto the disk."""
         self.store.sync()
 
+    amint = reading(mint)
     acreate = writing(create)
     aload = reading(load)
     afind = reading(find)

@@ -139,6 +139,12 @@ class StoreBase:
         finally:
             local.no_wait = False
 
+    def mint(self, like: str | None = None) -> str:
+        """A token for a verb to use; see the contract."""
+        if self._environment is None:
+            self._join()
+        return self._tokens.mint(like)
+
     # Transactions ----------------------------------------------------------------------------------------------
 
     def _read(self) -> Read:

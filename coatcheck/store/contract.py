@@ -187,6 +187,12 @@ class CheckReport:
 class SessionStore(Protocol):
     """The verbs. Times are seconds in arguments, microseconds UTC in records."""
 
+    def mint(self, like: str | None = None) -> str:
+        """A token that ``create`` may use, or, made ``like`` the present one, ``rotate`` and ``login``. Stores nothing.
+
+        Raises ValueError where ``like`` does not have the form of a token.
+        """
+
     def create(
         self,
         data: Mapping[str, Any] | None = None,

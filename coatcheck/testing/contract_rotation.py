@@ -163,6 +163,19 @@ class RotationContract(ContractBase):
         assert record.sid == before.sid
         assert store.load(wanted) is not None
 
+    def test_a_token_of_the_stores_own_mint_serves_every_verb_that_takes_one(self, store: SessionStore) -> None:
+        """What ``mint`` answers opens nothing by itself; it is what create, rotate and login then use."""
+        first = store.mint()
+        assert store.find(first).reason == "unknown"
+        token, _ = store.create({"a": 1}, token=first)
+        second = store.mint(like=token)
+        assert store.rotate(token, new_token=second)[0] == second
+        third = store.mint(like=second)
+        assert store.login(second, "ann", new_token=third)[0] == third
+        assert (token, len({first, second, third})) == (first, 3)
+        with pytest.raises(ValueError, match="form of a token"):
+            store.mint(like="nothing of the kind")
+
     def test_rotate_takes_over_no_token_in_use(self, store: SessionStore) -> None:
         """Another session's token cannot become this one's, and a refused rotation retires nothing."""
         token, before = store.create({"mine": 1})
