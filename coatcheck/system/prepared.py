@@ -53,7 +53,8 @@ def _open_privately(path: str, mode: str) -> IO[str]:
 
 def _install() -> None:
     tcp: Any = TCPTransport
-    if any(isinstance(each, tcp.TCPTransport) for each in gc.get_objects()):
+    # By type: isinstance asks for __class__, at which lazy objects, such as Django's settings or user, come to life.
+    if any(issubclass(type(each), tcp.TCPTransport) for each in gc.get_objects()):
         raise _foreign()
     _settle(os.environ.get(BIND) or LOOPBACK)
     # Thespian's own log lies in the directory for temporary files, readable for all, and quotes messages. Off, unless
@@ -89,7 +90,7 @@ def listen_on(address: str) -> None:
     if os.environ[_BASE] == address:
         return
     tcp: Any = TCPTransport
-    if any(isinstance(each, tcp.TCPTransport) for each in gc.get_objects()):
+    if any(issubclass(type(each), tcp.TCPTransport) for each in gc.get_objects()):
         msg = f"this process listens on {os.environ[_BASE]} already, so bind cannot be {address!r}: use one for both"
         raise ConfigurationError(msg)
     _settle(address)

@@ -29,3 +29,25 @@ def test_thespians_own_log_is_for_its_owner_only(tmp_path: Path) -> None:
     old = log.with_name("thespian.log.old")
     assert old.read_text().startswith("of before\n")
     assert [each.stat().st_mode & 0o777 for each in (log, old)] == [0o600, 0o600]
+
+
+LAZY = """
+class Lazy:
+    asked = 0
+    @property
+    def __class__(self):
+        type(self).asked += 1
+        raise LookupError("somebody has asked")
+keep = Lazy()
+from coatcheck.system import prepared
+print(Lazy.asked)
+"""
+
+
+def test_looking_for_foreign_systems_wakes_no_lazy_object() -> None:
+    """The settings of Django, or a user that it would load from the database, are such objects."""
+    done = subprocess.run(
+        [sys.executable, "-c", LAZY], cwd=ROOT, check=True, capture_output=True, text=True, timeout=60
+    )
+
+    assert done.stdout == "0\n"
