@@ -22,7 +22,11 @@ LINKED = ("actors", "messages")
 ROOMS = (".ci", "actors", "benchmarks", "coatcheck", "deploy", "docs", "examples", "messages", "tests")
 
 # Module, the extra it belongs to, and what that extra installs for it.
-NEEDS_EXTRA = [("coatcheck.flask", "flask", "flask"), ("coatcheck.asgi.fastapi", "fastapi", "fastapi")]
+NEEDS_EXTRA = [
+    ("coatcheck.flask", "flask", "flask"),
+    ("coatcheck.django", "django", "django"),
+    ("coatcheck.asgi.fastapi", "fastapi", "fastapi"),
+]
 # All that the extras bring, by the names one imports; none of it may be needed by anything not named above.
 OPTIONAL = (
     "anyio bottle click cryptography django fastapi flask gunicorn hypothesis"

@@ -1,0 +1,41 @@
+"""Django sessions and messages kept by coatcheck.
+
+    SESSION_ENGINE = "coatcheck.django.sessions"
+    MESSAGE_STORAGE = "coatcheck.django.messages.MessageStorage"
+    COATCHECK = {"HOME": BASE_DIR / "state"}
+
+``request.session``, ``django.contrib.auth`` and ``django.contrib.messages`` stay as they are. Two more lines are worth
+having: ``coatcheck.django.middleware.SessionMiddleware`` in the place of Django's own, which keeps promises that
+Django's cannot keep (``docs/django.md`` says which), and ``coatcheck.django`` in ``INSTALLED_APPS``, for the system
+checks and the management commands.
+
+``COATCHECK`` is checked when it is first used, and by ``manage.py check``. Its keys are
+
+``HOME``, ``LANE``, ``ANONYMOUS``, ``SIGNED_IN`` and so on
+    the fields of :class:`coatcheck.Settings` in capitals, and ``SECRET``;
+``SECURE``
+    False for plain http during development: a cookie that is not Secure. Default True. Also ``COATCHECK_SECURE`` in the
+    environment: 1, true, yes, 0, false or no;
+``COOKIE_NAME``
+    default ``__Host-id``, or ``id`` for a cookie that is not Secure;
+``PARTITIONED``
+    True: one cookie jar per embedding site (CHIPS). Default False;
+``NO_STORE``
+    True: responses with a session cookie also say ``Cache-Control: no-store``. Default False;
+``REVOKE_ON_CHANGE``
+    True: a changed password ends the user's other sessions, and a user who is deactivated or deleted loses all (ASVS
+    7.4.2, 7.4.3). Needs ``coatcheck.django`` in ``INSTALLED_APPS``. Default False.
+
+Django's own settings ``SESSION_COOKIE_*`` count where the application has set them. Where it has not, the cookie is
+named as above, is Secure, and a session lives as long as coatcheck's settings say.
+"""
+
+from __future__ import annotations
+
+try:
+    import django as _django  # noqa: F401 - to say what is missing
+except ModuleNotFoundError as error:
+    if error.name != "django":
+        raise
+    msg = "coatcheck.django needs Django: pip install 'coatcheck[django]'"
+    raise ModuleNotFoundError(msg, name="django") from error

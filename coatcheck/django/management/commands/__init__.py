@@ -1,0 +1,1 @@
+"""``coatcheck`` and ``clearsessions``."""
