@@ -52,7 +52,10 @@ def check_configuration(**_: Any) -> list[checks.CheckMessage]:
 
 def check_engine(**_: Any) -> list[checks.CheckMessage]:
     """E003, E004, W002, W003, I001: what belongs together, and what keeps fewer promises than it could."""
-    ours = _is_ours()
+    try:
+        ours = _is_ours()
+    except ImproperlyConfigured:
+        return []  # which E001 and E002 have said
     found: list[checks.CheckMessage] = []
     if not ours:
         if OURS in settings.MIDDLEWARE:

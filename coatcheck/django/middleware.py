@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import contextvars
 import logging
 from collections.abc import Callable
 from functools import partial
@@ -19,6 +18,7 @@ from django.utils.cache import patch_vary_headers
 
 from coatcheck.django.config import get_client, get_options
 from coatcheck.django.cookie import get_rules, presented, remove_cookie, set_cookie
+from coatcheck.django.current import current
 from coatcheck.django.failures import answer_to, is_answered
 from coatcheck.django.session import DjangoSession
 from coatcheck.django.sessions import SessionStore as Store
@@ -34,9 +34,6 @@ if TYPE_CHECKING:
 
 _LONGEST_AGENT: Final = 400
 _log = logging.getLogger("coatcheck.django")
-
-current: contextvars.ContextVar[Store | None] = contextvars.ContextVar("coatcheck_django_session", default=None)
-"""The session of the request that is being answered."""
 
 
 class SessionMiddleware(DjangoSessionMiddleware):
@@ -123,7 +120,7 @@ class SessionMiddleware(DjangoSessionMiddleware):
         if response.status_code >= 500:
             coat.give_back()
         elif session.modified:
-            coat.keeps = not session.is_empty()
+            coat.keeps = session.session_key is not None  # what has a key is stored, even without data
             session.commit()
         else:
             coat.modified = False  # as the application says, who has set it to False

@@ -15,7 +15,7 @@ from django.db import transaction
 from django.db.models.signals import post_delete, post_save, pre_save
 
 from coatcheck.django.config import get_client, get_options
-from coatcheck.django.middleware import current
+from coatcheck.django.current import current
 from coatcheck.django.users import principal_of
 
 if TYPE_CHECKING:
