@@ -118,7 +118,7 @@ class SessionMiddleware(DjangoSessionMiddleware):
 
     def _save(self, session: Store, coat: DjangoSession, response: HttpResponseBase) -> None:
         if response.status_code >= 500:
-            coat.give_back()
+            coat.abandon()
         elif session.modified:
             coat.keeps = session.session_key is not None  # what has a key is stored, even without data
             session.commit()

@@ -16,6 +16,7 @@ from coatcheck.django.config import get_client
 from coatcheck.django.cookie import yield_defaults
 from coatcheck.django.session import DjangoSession
 from coatcheck.errors import CoatcheckError, CorruptRecord
+from coatcheck.store.gate import GateBusy
 
 if TYPE_CHECKING:
     from coatcheck.client import SessionClient
@@ -171,7 +172,13 @@ class SessionStore(SessionBase):
             self._replaced.add(session.token)
         session.logout()
         session.keeps = False
-        session.commit()
+        try:
+            session.commit()
+        except GateBusy:
+            raise  # the twin comes again in a thread that waits
+        except CoatcheckError:
+            session.abandon()  # it goes on, with all that it has
+            raise
         session.next_token = None
         self._session_key = None
         self.modified = True

@@ -304,11 +304,13 @@ def test_a_store_that_cannot_be_asked_is_no_empty_session(held: SessionClient, s
 def test_a_logout_in_an_outage_raises(held: SessionClient, spy: Spy) -> None:
     """It would look as if it had happened."""
     session = signed_in("42")
+    key = session.session_key
     spy.away = True
     with pytest.raises(StoreUnavailable):
         session.flush()
     with pytest.raises(StoreUnavailable):
         session.delete()
+    assert (session.session_key, session["_auth_user_id"], session.coat.cookie) == (key, "42", "set")
 
 
 def test_the_policies_for_outages_are_those_of_the_store(store: LmdbStore, spy: Spy, clock: FakeClock) -> None:
