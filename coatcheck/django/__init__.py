@@ -32,6 +32,9 @@ named as above, is Secure, and a session lives as long as coatcheck's settings s
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING, Any, Final
+
 try:
     import django as _django  # noqa: F401 - to say what is missing
 except ModuleNotFoundError as error:
@@ -39,3 +42,29 @@ except ModuleNotFoundError as error:
         raise
     msg = "coatcheck.django needs Django: pip install 'coatcheck[django]'"
     raise ModuleNotFoundError(msg, name="django") from error
+
+_HOMES: Final = {
+    "get_client": "coatcheck.django.config",
+    "use_client": "coatcheck.django.config",
+    **dict.fromkeys(("principal_of", "sessions_of", "asessions_of", "revoke", "arevoke"), "coatcheck.django.users"),
+}
+
+if TYPE_CHECKING:
+    from coatcheck.django.config import get_client as get_client
+    from coatcheck.django.config import use_client as use_client
+    from coatcheck.django.users import arevoke as arevoke
+    from coatcheck.django.users import asessions_of as asessions_of
+    from coatcheck.django.users import principal_of as principal_of
+    from coatcheck.django.users import revoke as revoke
+    from coatcheck.django.users import sessions_of as sessions_of
+
+__all__ = sorted(_HOMES)  # noqa: PLE0605 - sorted from the table above
+
+
+def __getattr__(name: str) -> Any:
+    # Later: Django imports this package before its settings are there.
+    home = _HOMES.get(name)
+    if home is None:
+        msg = f"module 'coatcheck.django' has no attribute {name!r}"
+        raise AttributeError(msg)
+    return getattr(importlib.import_module(home), name)

@@ -12,7 +12,7 @@ from django.contrib import messages
 from django.contrib.auth import get_user_model, login, logout, update_session_auth_hash
 from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 
-from coatcheck.django.users import sessions_of
+from coatcheck.django import sessions_of
 
 
 def untouched(_: HttpRequest) -> HttpResponse:
