@@ -22,6 +22,9 @@ checks and the management commands.
     True: one cookie jar per embedding site (CHIPS). Default False;
 ``NO_STORE``
     True: responses with a session cookie also say ``Cache-Control: no-store``. Default False;
+``REFRESH``
+    True: with ``SESSION_SAVE_EVERY_REQUEST`` each response sends the cookie again. It ends with its session, so that
+    changes nothing, and a response that a login has overtaken would bring the old key back. Default False;
 ``REVOKE_ON_CHANGE``
     True: a changed password ends the user's other sessions, and a user who is deactivated or deleted loses all (ASVS
     7.4.2, 7.4.3). Needs ``coatcheck.django`` in ``INSTALLED_APPS``. Default False.

@@ -20,7 +20,7 @@ from coatcheck.store.files import check_home
 from coatcheck.web.secure import as_secure, secure_in_environment
 
 SETTING: Final = "COATCHECK"
-_FLAGS: Final = ("PARTITIONED", "NO_STORE", "REVOKE_ON_CHANGE")
+_FLAGS: Final = ("PARTITIONED", "NO_STORE", "REFRESH", "REVOKE_ON_CHANGE")
 _OPTIONS: Final = ("SECURE", "COOKIE_NAME", *_FLAGS)
 _FIELDS: Final = {each.name.upper(): each.name for each in fields(Settings)}
 _KNOWN: Final = frozenset({"SECRET", *_FIELDS, *_OPTIONS})
@@ -41,6 +41,9 @@ class Options:
 
     no_store: bool = False
     """Whether responses with a session cookie say ``Cache-Control: no-store``."""
+
+    refresh: bool = False
+    """Whether ``SESSION_SAVE_EVERY_REQUEST`` sends the cookie again each time."""
 
     revoke_on_change: bool = False
     """Whether a changed password, a deactivation and a deletion end sessions."""

@@ -24,7 +24,7 @@ from coatcheck.django.session import DjangoSession
 from coatcheck.django.sessions import SessionStore as Store
 from coatcheck.errors import CoatcheckError, SessionMissing
 from coatcheck.store.gate import GateBusy
-from coatcheck.web.answer import max_age, token_action
+from coatcheck.web.answer import max_age, outlives_its_cookie, token_action
 from coatcheck.web.once import OVER_HTTP
 from coatcheck.web.opening import open_several
 from coatcheck.web.secure import is_loopback
@@ -143,7 +143,10 @@ class SessionMiddleware(DjangoSessionMiddleware):
         self, request: HttpRequest, session: Store, coat: DjangoSession, response: HttpResponseBase
     ) -> bool:
         def refreshes() -> bool:
-            return coat.lives_otherwise or settings.SESSION_SAVE_EVERY_REQUEST
+            # A refresh that a login overtakes brings the old key back. So it has to be asked for, or be needed.
+            if coat.lives_otherwise or not settings.SESSION_SAVE_EVERY_REQUEST:
+                return coat.lives_otherwise
+            return get_options().refresh or outlives_its_cookie(coat, get_client().clock.now())
 
         action = token_action(coat, refreshes)
         if action == "leave":

@@ -12,7 +12,7 @@ from coatcheck.django.plain import plain_values
 from coatcheck.errors import UnstorableValue
 from coatcheck.lifetimes import DAY, Lifetimes
 from coatcheck.session import Session
-from coatcheck.session_life import FAILED
+from coatcheck.session_outage import FAILED
 from coatcheck.tracked import plain
 from coatcheck.tracking import SET, UNSET, changed_in_place
 from coatcheck.web.stretching import lifetimes_for, stretched

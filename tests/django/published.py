@@ -56,7 +56,7 @@ def configure(home: Path, apps: list[str]) -> None:
         SECRET_KEY="django_tests_secret_key",
         SESSION_ENGINE="coatcheck.django.sessions",
         MESSAGE_STORAGE="coatcheck.django.messages.MessageStorage",
-        COATCHECK={"HOME": home},
+        COATCHECK={"HOME": home, "REFRESH": True},
         # Django's defaults, named, as these tests expect them.
         SESSION_COOKIE_NAME="sessionid",
         SESSION_COOKIE_SECURE=False,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from django.test import Client, override_settings
 
 from coatcheck.client import SessionClient
 from coatcheck.cookies import MOST_PRESENTED
+from coatcheck.django.config import _cache, get_options
 from coatcheck.django.sessions import SessionStore
 from coatcheck.settings import Settings
 from coatcheck.store.lmdb import LmdbStore
@@ -160,9 +162,13 @@ def test_a_key_in_grace_writes_and_sends_no_cookie(browser: Client, held: Sessio
 
 
 @override_settings(SESSION_SAVE_EVERY_REQUEST=True)
-def test_each_request_may_refresh_the_cookie_that_it_owns(browser: Client, held: SessionClient) -> None:
-    """Only that; and Vary goes with it."""
+def test_each_request_may_refresh_the_cookie_that_it_owns(
+    browser: Client, held: SessionClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only where that is asked for, and only that; and Vary goes with it."""
     browser.get("/put", {"a": 1})
+    assert browser.get("/untouched").cookies.output() == ""
+    monkeypatch.setattr(_cache, "options", replace(get_options(), refresh=True))
     answer = browser.get("/untouched")
     assert (answer.cookies[COOKIE].value, answer.headers["Vary"]) == (cookie_of(browser), "Cookie")
     late = with_cookie(cookie_of(browser))
