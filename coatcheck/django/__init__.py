@@ -22,6 +22,9 @@ checks and the management commands.
     True: one cookie jar per embedding site (CHIPS). Default False;
 ``NO_STORE``
     True: responses with a session cookie also say ``Cache-Control: no-store``. Default False;
+``ADOPT``
+    stores whose sessions move in, see :mod:`coatcheck.adopt`: sources, what makes one, or the dotted name of that, as
+    ``["coatcheck.adopt.DjangoDatabase"]``. Default: none. Needs our middleware;
 ``REFRESH``
     True: with ``SESSION_SAVE_EVERY_REQUEST`` each response sends the cookie again. It ends with its session, so that
     changes nothing, and a response that a login has overtaken would bring the old key back. Default False;

@@ -11,7 +11,9 @@ from typing import Any, Final
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
+from django.utils.module_loading import import_string
 
+from coatcheck.adopt import Adopter
 from coatcheck.client import SessionClient, connect
 from coatcheck.errors import ConfigurationError
 from coatcheck.lifetimes import Lifetimes
@@ -21,7 +23,7 @@ from coatcheck.web.secure import as_secure, secure_in_environment
 
 SETTING: Final = "COATCHECK"
 _FLAGS: Final = ("PARTITIONED", "NO_STORE", "REFRESH", "REVOKE_ON_CHANGE")
-_OPTIONS: Final = ("SECURE", "COOKIE_NAME", *_FLAGS)
+_OPTIONS: Final = ("SECURE", "COOKIE_NAME", "ADOPT", *_FLAGS)
 _FIELDS: Final = {each.name.upper(): each.name for each in fields(Settings)}
 _KNOWN: Final = frozenset({"SECRET", *_FIELDS, *_OPTIONS})
 
@@ -41,6 +43,9 @@ class Options:
 
     no_store: bool = False
     """Whether responses with a session cookie say ``Cache-Control: no-store``."""
+
+    adopter: Adopter | None = None
+    """Takes over the sessions of another store; None: there is none."""
 
     refresh: bool = False
     """Whether ``SESSION_SAVE_EVERY_REQUEST`` sends the cookie again each time."""
@@ -152,4 +157,24 @@ def _read_options() -> Options:
             msg = f"{SETTING}[{name!r}] is {given[name]!r}: use True or False"
             raise ImproperlyConfigured(msg)
     flags = {name.lower(): given.get(name, False) for name in _FLAGS}
-    return Options(secure=secure, cookie_name=given.get("COOKIE_NAME"), **flags)
+    adopter = _adopter(given.get("ADOPT"))
+    return Options(secure=secure, cookie_name=given.get("COOKIE_NAME"), adopter=adopter, **flags)
+
+
+def _adopter(sources: Any) -> Adopter | None:
+    if not sources:
+        return None
+    if isinstance(sources, str) or not isinstance(sources, (list, tuple)):
+        sources = [sources]
+    try:
+        return Adopter([_source(each) for each in sources])
+    except (ConfigurationError, ImportError) as error:
+        msg = f"{SETTING}['ADOPT']: {error}"
+        raise ImproperlyConfigured(msg) from error
+
+
+def _source(given: Any) -> Any:
+    """A source, or what makes one: sources of Django's own stores cannot be made while its settings are read."""
+    if isinstance(given, str):
+        given = import_string(given)
+    return given() if callable(given) else given

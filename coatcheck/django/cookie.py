@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from http.cookies import Morsel
+from http.cookies import Morsel, SimpleCookie
 from typing import TYPE_CHECKING, Any, Final
 
 from django.conf import settings
@@ -111,6 +111,14 @@ def set_cookie(response: HttpResponseBase, rules: CookieRules, token: str, max_a
 def remove_cookie(response: HttpResponseBase, rules: CookieRules) -> None:
     """Take the token away. All attributes again, or browsers keep the cookie."""
     _put(response, rules, "", max_age=0, expires=_LONG_AGO)
+
+
+def remove_others(response: HttpResponseBase, removals: list[str]) -> None:
+    """Remove other cookies, by ready ``Set-Cookie`` values; one may have the name of the session's, on another path."""
+    for number, text in enumerate(removals):
+        for name, morsel in SimpleCookie(text).items():
+            key = name if name not in response.cookies else f"{name} {number}"
+            dict.__setitem__(response.cookies, key, morsel)
 
 
 def _put(response: HttpResponseBase, rules: CookieRules, value: str, **life: Any) -> None:

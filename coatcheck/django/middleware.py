@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,7 +18,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.cache import patch_vary_headers
 
 from coatcheck.django.config import get_client, get_options
-from coatcheck.django.cookie import get_rules, presented, remove_cookie, set_cookie
+from coatcheck.django.cookie import get_rules, presented, remove_cookie, remove_others, set_cookie
 from coatcheck.django.current import current
 from coatcheck.django.failures import answer_to, is_answered
 from coatcheck.django.session import DjangoSession
@@ -63,7 +64,10 @@ class SessionMiddleware(DjangoSessionMiddleware):
         """``request.session``, which opens nothing before it is used."""
         tokens, more = presented(request, str(get_rules().name))
         session = self._store_for(request, tokens[0] if tokens else None)
-        if len(tokens) > 1:
+        adopter = get_options().adopter
+        if adopter is not None:
+            session.origin = adopter.origin_of(get_client(), request.META.get("HTTP_COOKIE"), get_rules().name)
+        if len(tokens) > 1 and session.origin is None:
             session.adopt(open_several(session.opened, tokens, str(get_rules().name), _log, more=more))
         request.session = session
 
@@ -82,6 +86,9 @@ class SessionMiddleware(DjangoSessionMiddleware):
             current.set(request.session)
         else:
             self.process_request(request)
+        if request.session.origin is not None:  # so that nothing has to be awaited when the view uses it
+            with suppress(CoatcheckError):  # which is said when it does
+                request.session.adopt(await request.session.aload())
         response = await self.get_response(request)
         session = getattr(request, "session", None)
         if isinstance(session, Store) and session.loaded is None and not settings.SESSION_SAVE_EVERY_REQUEST:
@@ -160,6 +167,8 @@ class SessionMiddleware(DjangoSessionMiddleware):
                 OVER_HTTP.warn(_log, "SECURE_PROXY_SSL_HEADER behind a proxy", "COATCHECK = {'SECURE': False, ...}")
         else:
             remove_cookie(response, rules)
+        if session.origin is not None:
+            remove_others(response, session.origin.removals(str(rules.name), rules.domain, rules.path))
         if get_options().no_store:
             response.headers["Cache-Control"] = "no-store"
         return True

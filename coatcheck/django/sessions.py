@@ -8,6 +8,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.contrib.sessions.backends.base import SessionBase, UpdateError
 from django.core.exceptions import ImproperlyConfigured
@@ -19,6 +20,7 @@ from coatcheck.errors import CoatcheckError, CorruptRecord
 from coatcheck.store.gate import GateBusy
 
 if TYPE_CHECKING:
+    from coatcheck.adopt import Origin
     from coatcheck.client import SessionClient
 
 _NOTHING_SAVED: Final = "the session has ended, or has another key by now: nothing was saved"
@@ -51,6 +53,8 @@ class SessionStore(SessionBase):
         self.failure: CoatcheckError | None = None
         """Why the session could not be loaded; it raises that whenever it is used."""
         self._replaced: set[str] = set()
+        self.origin: Origin | None = None
+        """Where the session was kept before, if the request brought a cookie of there; see ``coatcheck.adopt``."""
         self.cookie_is_guarded = False
         """Whether a middleware keeps a response from bringing the browser a key that is no longer the session's."""
 
@@ -103,6 +107,10 @@ class SessionStore(SessionBase):
         """
         self.failure = None
         session = self.opened(self.session_key or self._presented)
+        if self.origin is not None:
+            session = self.opened(None)
+            session.age = self._age()
+            session.begin_from(self.origin)
         session.load()
         return self._usable(session)
 
@@ -137,6 +145,9 @@ class SessionStore(SessionBase):
 
     async def aload(self) -> DjangoSession:
         """The twin of ``load``."""
+        if self.origin is not None:  # Django's database and cache may be asked, which do not like event loops
+            found: DjangoSession = await sync_to_async(self.load)()
+            return found
         return await self._client.runner.read(self.load)
 
     @classmethod
@@ -303,8 +314,8 @@ class SessionStore(SessionBase):
             raise
         else:
             session.accessed = False
-        if session.token is None and not session.cut_off:
-            self._session_key = None
+        if not session.cut_off:
+            self._session_key = session.token
         return session
 
     def _get_session(self, no_load: bool = False) -> DjangoSession:  # noqa: FBT001, FBT002 - Django's signature

@@ -269,6 +269,30 @@ def test_an_outage_is_503_and_touches_no_cookie(browser: Client, held: SessionCl
     assert cookie_of(browser) == token
 
 
+def test_what_a_view_could_not_save_costs_no_cookie(held: SessionClient, spy: Spy) -> None:
+    """A view that empties the session of a user and saves it itself, while the store goes away."""
+    from django.core.handlers.exception import convert_exception_to_response
+    from django.http import HttpResponse
+    from django.test import RequestFactory
+
+    from coatcheck.django.middleware import SessionMiddleware
+
+    def view(request: Any) -> HttpResponse:
+        request.session.pop("_auth_user_id")
+        spy.away = True
+        request.session.save()
+        return HttpResponse()
+
+    session = stored(a=1)
+    sign_in(session, "42")
+    session.save()
+    request = RequestFactory().get("/", HTTP_COOKIE=f"{COOKIE}={session.session_key}")
+    answer = SessionMiddleware(convert_exception_to_response(view))(request)
+    assert (answer.status_code >= 500, answer.cookies.output()) == (True, "")
+    spy.away = False
+    assert session_of(session.session_key)["_auth_user_id"] == "42"
+
+
 def test_an_outage_that_a_middleware_meets_is_503(held: SessionClient, spy: Spy) -> None:
     """Django makes a 500 of what a middleware raises."""
     key = stored(a=1).session_key
