@@ -69,7 +69,7 @@ def stress(place: Path, asks: int, seed: int) -> Report:
     home = place / "state"
     with RunningSystem(home) as system:
         plans = list(_plans(place, home, asks, seed, ledger))
-        disturber = Disturber(system.pid, ledger, seed)
+        disturber = Disturber(system.pid, lambda: system.log.count("the store is open"), ledger, seed)
         begin = time.monotonic()
         processes = [
             subprocess.Popen([sys.executable, "-m", "tests.stress.askers", str(each)], cwd=ROOT, env=os.environ.copy())
