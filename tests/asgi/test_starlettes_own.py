@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.asgi.driving import LOOPS
 from tests.support.require import require
 
 ROOT = Path(__file__).parents[2]
@@ -24,8 +25,8 @@ LEFT_OUT = {
 }
 """Cases that are not run, and why."""
 
-RUN = 14
-"""The cases of the file that are run, each on asyncio and on trio."""
+RUN = 8
+"""The tests of the file that are run, each on asyncio and on trio; newer versions of Starlette have more."""
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +57,8 @@ def test_they_pass(sources: Path, tmp_path: Path) -> None:
     """On asyncio and trio; all but those that are named above, with their reasons."""
     tests = sources / "tests" / "middleware" / "test_session.py"
     names = set(re.findall(r"^def (test_\w+)", tests.read_text(encoding="utf-8"), re.MULTILINE))
-    assert LEFT_OUT.keys() <= names
+    run = names - LEFT_OUT.keys()
+    assert len(run) >= RUN
     left_out = [f"--deselect=tests/middleware/test_session.py::{name}" for name in LEFT_OUT]
     # From its own folder, where `tests` is Starlette's; the plugin comes by its path.
     done = subprocess.run(
@@ -77,5 +79,5 @@ def test_they_pass(sources: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     passed = re.search(r"(\d+) passed", done.stdout)
     assert passed is not None
-    assert int(passed[1]) >= RUN, done.stdout
-    assert list(tmp_path.glob("*/state")), "coatcheck's middleware was not in use"
+    assert int(passed[1]) >= len(LOOPS) * len(run), done.stdout
+    assert list(tmp_path.glob("*/data.mdb")), "coatcheck's middleware was not in use"
