@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from coatcheck.session import Session
 from coatcheck.tracking import changed_in_place
+from coatcheck.web.answer import outlives_its_cookie
 from coatcheck.web.stretching import lifetimes_for
 
 if TYPE_CHECKING:
@@ -48,6 +49,19 @@ class WebSession(Session):
         token = Session.commit(self)
         self.lives_otherwise |= changed and self.outage is None
         return token
+
+    def refreshes(self) -> bool:
+        """Whether the response repeats a token that has not changed.
+
+        Where its lifetime has. And where the session may live longer than a cookie: once in a touch interval then, as a
+        response that is overtaken by that of a login would bring the old token back.
+        """
+        if self.lives_otherwise:
+            return True
+        record, now = self._record, self._client.clock.now()
+        if record is None or not self.accessed or self._options.browser_session or now < record.touch_due_at:
+            return False
+        return outlives_its_cookie(self, now)
 
     def has_leftovers(self) -> bool:
         """Whether anything was changed since the last commit, nested values included."""

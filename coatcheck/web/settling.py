@@ -47,7 +47,7 @@ def settle(session: WebSession, options: WebOptions, status: int) -> Settled:
     except CoatcheckError:
         session.abandon()
         raise
-    action = token_action(session, lambda: session.lives_otherwise)
+    action = token_action(session, session.refreshes)
     session.seal()
     if action == "leave":
         return Settled(None, session.accessed)

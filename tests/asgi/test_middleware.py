@@ -513,3 +513,23 @@ def test_an_exception_in_a_stream_undoes_nothing_that_was_stored(client: Session
     with pytest.raises(LookupError):
         on("asyncio", lambda: visit(SessionMiddleware(breaks, client=client), token))
     assert client.open(token) == {"before": 1}
+
+
+def test_a_session_that_outlives_its_cookie_sends_it_again(store: LmdbStore, clock: FakeClock) -> None:
+    """Once in a touch interval, where it is used; browsers keep no cookie longer than 400 days."""
+    held = SessionClient(store.settings, store=store, clock=clock)
+    token, _ = held.create({"a": 1}, lifetimes=Lifetimes(idle=10**7, absolute=None, touch_interval=60))
+
+    async def run() -> None:
+        app = SessionMiddleware(reads, client=held)
+        assert (await visit(app, token)).set_cookie is None
+        clock.advance(61)
+        assert (await visit(SessionMiddleware(ignores, client=held), token)).set_cookie is None
+        sent = await visit(app, token)
+        assert sent.token == token
+        assert "Max-Age=34560000" in str(sent.set_cookie)
+        assert (await visit(app, token)).set_cookie is None
+        clock.advance(61)
+        assert (await visit(SessionMiddleware(reads, client=held, max_age=None), token)).set_cookie is None
+
+    on("asyncio", run)
