@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from coatcheck.clock import SECOND
+from coatcheck.errors import CorruptRecord
 from coatcheck.store import audit, header, token_table
 from coatcheck.store.clock_guard import agrees
 from coatcheck.store.contract import CleanupReport
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
 
 WORK_SECONDS: Final = 0.0008
 """Time in the gate after which a batch is committed, which takes about as long again."""
+
+DAMAGED_AGAIN: Final = 24 * 3600 * SECOND
+"""Microseconds after which a record that cannot be read is looked at again."""
 
 _LOOK_EVERY: Final = 8
 
@@ -109,8 +114,14 @@ class _Batch:
         row = transaction.get(sid, db=tables.sessions)
         if row is None:
             return
-        row = header.current(row)
-        found = header.parse(row)
+        try:
+            row = header.current(row)
+            found = header.parse(row)
+        except CorruptRecord:
+            # Nobody can tell when it ends, and it must not keep what comes after it from being swept.
+            self.filed.append(EXPIRY.pack(self.now + DAMAGED_AGAIN, SESSION_DUE, sid))
+            self.refiled += 1
+            return
         deadline = header.deadline(found.last_seen, found.started, found.idle, found.absolute)
         if self.now < deadline:
             self._refile(sid, row, deadline)
@@ -120,7 +131,11 @@ class _Batch:
         self.removed += 1
         if found.flags & CHUNKED:
             delete_chunks(transaction, tables, sid)
-        variable = header.parse_variable(row, found.variable_length)
+        try:
+            variable = header.parse_variable(row, found.variable_length)
+        except CorruptRecord:
+            # It is over all the same; where it is listed for its principal, nothing is found.
+            variable = header.EMPTY_VARIABLE
         if variable.principal_hash:
             transaction.delete(variable.principal_hash, MEMBER.pack(found.created, sid), db=tables.principals)
         if variable.principal is None:

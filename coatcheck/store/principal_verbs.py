@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from coatcheck.codec import pack, unpack
-from coatcheck.errors import PrincipalLimit, SessionTooLarge
-from coatcheck.store import header, token_table
+from coatcheck.errors import CorruptRecord, PrincipalLimit, SessionTooLarge
+from coatcheck.store import audit, header, token_table
 from coatcheck.store.arguments import check_mapping, check_principal, sid_bytes
 from coatcheck.store.base import MAX_META
+from coatcheck.store.draft import delete_chunks
 from coatcheck.store.full import again_when_full
 from coatcheck.store.lmdb_errors import NoPages
 from coatcheck.store.sessions import Sessions
@@ -70,13 +71,27 @@ class PrincipalVerbs(Sessions):
             tables = self._tables
             entry = None if kept_hash is None else token_table.get(transaction, tables, kept_hash)
             kept = entry.sid if entry is not None and entry.leads(now) else None
-            for _, sid in _members(transaction, tables, binding):
+            for created, sid in _members(transaction, tables, binding):
                 row = transaction.get(sid, db=tables.sessions)
                 if sid != kept and row is not None:
-                    ended += self._end_live(self._open_draft(transaction, sid, row), now, "revoked")
+                    try:
+                        ended += self._end_live(self._open_draft(transaction, sid, row), now, "revoked")
+                    except CorruptRecord:
+                        self._end_damaged(transaction, binding, created, sid)
+                        ended += 1
                     if ended == most:
                         break
         return ended
+
+    def _end_damaged(self, transaction: Transaction, binding: Binding, created: int, sid: bytes) -> None:
+        """End what cannot be read, without which the others of the principal would go on. Its tokens lead nowhere."""
+        tables = self._tables
+        transaction.delete(sid, db=tables.sessions)
+        delete_chunks(transaction, tables, sid)
+        for principal_hash in binding.hashes:
+            transaction.delete(principal_hash, MEMBER.pack(created, sid), db=tables.principals)
+        audit.note(transaction, tables, self._now(), "revoked", sid, None)
+        self.counters["revoked"] += 1
 
     @again_when_full
     def revoke_sid(self, sid: str) -> bool:
@@ -128,7 +143,11 @@ class PrincipalVerbs(Sessions):
             row = transaction.get(sid, db=tables.sessions)
             if row is None or sid == draft.sid:
                 continue
-            other = self._open_draft(transaction, sid, row)
+            try:
+                other = self._open_draft(transaction, sid, row)
+                other.variable  # noqa: B018 - it is needed to end it
+            except CorruptRecord:
+                continue  # that is no reason to keep somebody from signing in
             if now < other.deadline:
                 live.append((created, other))
             else:

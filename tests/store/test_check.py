@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from coatcheck.errors import CorruptRecord
 from coatcheck.flashes import FlashMessage
 from coatcheck.lifetimes import Lifetimes
+from coatcheck.settings import Settings
 from coatcheck.store import token_table
 from coatcheck.store.header import HEADER
 from coatcheck.store.lmdb import LmdbStore
@@ -250,3 +252,56 @@ def test_a_spoilt_session_is_an_error_not_a_missing_one(spoilt: LmdbStore) -> No
     record = spoilt.load(other)
     assert record is not None
     assert record.data["blob"] == b"z" * 10_000
+
+
+def cut(store: LmdbStore, token: str, size: int) -> None:
+    """Cut the record of a session short."""
+    with store._write() as transaction:
+        row = token_table.get(transaction, store._tables, store._hash(token))
+        assert row is not None
+        kept = (transaction.get(row.sid, db=store._tables.sessions) or b"")[:size]
+        transaction.put(row.sid, kept, db=store._tables.sessions)
+
+
+@pytest.mark.parametrize("size", [HEADER.size - 1, HEADER.size + 2])
+def test_a_spoilt_session_does_not_stop_the_sweep(size: int, spoilt: LmdbStore, clock: FakeClock) -> None:
+    """What expires after it is removed; where nobody can tell when it ends, it stays for ``check`` to report."""
+    token, _ = spoilt.create({"n": 1}, principal=USER, lifetimes=Lifetimes(idle=60, absolute=None))
+    cut(spoilt, token, size)
+    clock.advance(1)
+    for _ in range(3):
+        spoilt.create({}, lifetimes=Lifetimes(idle=60, absolute=None))
+    clock.advance(60)
+
+    report = spoilt.sweep()
+
+    assert (report.removed, report.refiled) == ((3, 1) if size < HEADER.size else (4, 0))
+    assert not report.more
+    assert spoilt.sweep().refiled == 0
+    assert spoilt.check().problems
+
+
+@pytest.mark.parametrize("size", [HEADER.size - 1, HEADER.size + 2])
+def test_a_spoilt_session_keeps_no_other_alive(size: int, spoilt: LmdbStore) -> None:
+    """After a change of password all sessions of a principal have to end, that which cannot be read too."""
+    tokens = [spoilt.create({"n": number}, principal=USER)[0] for number in range(3)]
+    cut(spoilt, tokens[1], size)
+
+    assert spoilt.revoke(USER, except_=tokens[0]) == 3  # one was there before
+
+    assert [spoilt.find(token).record is not None for token in tokens] == [True, False, False]
+    assert spoilt.sessions_of(USER)
+
+
+def test_a_spoilt_session_keeps_nobody_from_signing_in(home: Path) -> None:
+    """A limit of sessions counts those that can be read."""
+    store = LmdbStore(Settings(home=home, max_sessions_per_principal=1), background=False)
+    token, _ = store.create({"n": 1}, principal=USER)
+    cut(store, token, HEADER.size - 1)
+
+    store.create({"n": 2}, principal=USER)
+    with store._write() as transaction:
+        row = token_table.get(transaction, store._tables, store._hash(token))
+        assert row is not None
+        assert transaction.get(row.sid, db=store._tables.sessions)
+    store.close()
