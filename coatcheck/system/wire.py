@@ -9,6 +9,7 @@ import threading
 import time
 from contextlib import closing
 from datetime import timedelta
+from dataclasses import replace
 from typing import Any, Final
 
 from thespian.actors import ActorAddress, ActorSystem, InvalidActorAddress, PoisonMessage, ThespianGeneration
@@ -108,12 +109,19 @@ class _Speaker(ExternalOpsToActors):
             self._turn.release()
 
     def ask(self, anActor: Any, msg: Any, timeout: Any) -> Any:  # noqa: N803 - Thespian's names
-        """As Thespian's, but a request of coatcheck gets its own reply or None, never one that came too late."""
+        """As Thespian's, but a request of coatcheck gets its own reply or None, never one that came too late.
+
+        A request without a deadline has that of the asker: what nobody waits for any more, such as taking flashes,
+        is not carried out.
+        """
         if not isinstance(msg, Request):
             self._check_process()
             return super().ask(anActor, msg, timeout)
+        seconds = _seconds(timeout)
+        if msg.deadline is None:
+            msg = replace(msg, deadline=time.monotonic() + seconds)
         try:
-            return self.call(anActor, msg, _seconds(timeout))
+            return self.call(anActor, msg, seconds)
         except (Undelivered, Unanswered):
             return None
 

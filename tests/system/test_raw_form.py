@@ -141,7 +141,8 @@ def test_a_late_answer_is_never_the_next_ones(joined: Any, running: RunningSyste
     os.kill(pid, 19)
     try:
         for _ in range(3):
-            assert system.ask(manager, LoadSession(token=one), 0.05) is None
+            patient = LoadSession(token=one, deadline=time.monotonic() + 60)  # than whoever asks
+            assert system.ask(manager, patient, 0.05) is None
     finally:
         os.kill(pid, 18)
     answers = [system.ask(manager, LoadSession(token=two), 10.0) for _ in range(5)]
@@ -220,3 +221,18 @@ def test_a_system_of_before_the_fork_is_refused_in_the_child(joined: Any) -> Non
 
     assert "join again in the child" in said
     assert isinstance(system.ask(manager, LoadSession(token="t"), 5.0), SessionAbsent)
+
+
+def test_what_nobody_waits_for_any_more_is_not_done(joined: Any, running: RunningSystem) -> None:
+    """An ask that has timed out takes no flashes: nobody would ever see them."""
+    system, manager = joined
+    token = system.ask(manager, CreateSession(flashes=[FlashMessage.info("x")]), 20.0).token
+    gate = WriterGate(running.home / WRITER)
+    until(gate.enter, "no turn")
+    try:
+        assert system.ask(manager, TakeFlashes(token=token), 0.2) is None
+    finally:
+        gate.leave()
+        gate.close()
+
+    assert list(system.ask(manager, TakeFlashes(token=token), 20.0).flashes) == [FlashMessage.info("x")]
