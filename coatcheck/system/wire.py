@@ -8,8 +8,8 @@ import sys
 import threading
 import time
 from contextlib import closing
-from datetime import timedelta
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any, Final
 
 from thespian.actors import ActorAddress, ActorSystem, InvalidActorAddress, PoisonMessage, ThespianGeneration

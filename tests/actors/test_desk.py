@@ -23,6 +23,7 @@ from coatcheck.messages import (
     SessionAbsent,
     SessionDeleted,
 )
+from coatcheck.system.frames import bad_frames
 
 
 def deleted(request: DeleteSession) -> Reply:
@@ -126,7 +127,7 @@ def test_the_report_tells_how_it_is() -> None:
     assert (report.actor, report.pid, report.parent_pid) == ("Porter", os.getpid(), os.getppid())
     assert report.handled == {"DeleteSession": 1, "InspectActor": 1}
     assert report.unrecognized == 1
-    assert report.details == {"queue": 3, "dropped_frames": 0}
+    assert report.details == {"queue": 3, "dropped_frames": bad_frames.total}
     assert 0 <= report.uptime < 60
     assert abs(report.started_at - time.time_ns() // 1000) < 60_000_000
 
