@@ -13,6 +13,7 @@ from typing import Any, Final
 
 NAMES: Final = {
     "api": "load and save through Flask, coatcheck beside Flask-Session on Redis and Flask's signed cookie",
+    "http": "requests a second of Flask, Django and Starlette with a load generator, beside their usual sessions",
     "processes": "several processes at a fixed rate: medians and tails beside Redis",
     "scale": "1,000,000 sessions beside 10,000: load, save, restart",
     "sweep": "how fast expired sessions go while another process loads and saves",
