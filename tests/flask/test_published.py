@@ -35,7 +35,9 @@ LEFT_OUT: Final = {
 def published(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The source distribution of the installed Flask, unpacked."""
     name = f"flask-{version('flask')}"
-    kept = Path(request.config.cache.mkdir("published")) if request.config.cache else tmp_path_factory.mktemp("sdist")
+    # Without pytest's cache, as with -p no:cacheprovider, there is pip's.
+    cache = getattr(request.config, "cache", None)
+    kept = Path(cache.mkdir("published")) if cache else tmp_path_factory.mktemp("sdist")
     archive = kept / f"{name}.tar.gz"
     if not archive.exists():
         pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary=:all:", f"--dest={kept}"]
