@@ -36,7 +36,7 @@ def test_a_good_project_gets_no_message() -> None:
     [
         ({"HOEM": "x"}, "unknown key 'HOEM': did you mean 'HOME'?"),
         ({"home": "x"}, "did you mean 'HOME'?"),
-        ({"WIBBLE": 1}, "there are ANONYMOUS, "),
+        ({"WIBBLE": 1}, "there are ADOPT, ANONYMOUS, "),
         ("state", "COATCHECK is str: use a dict"),
         ({"HOME": "redis://host"}, "not a URL"),
         ({"HOME": 7}, "home is 7"),
