@@ -299,6 +299,6 @@ def test_a_thousand_half_open_connections(joined: Any, running: RunningSystem) -
                 if number % 2:
                     with suppress(ConnectionError):  # closed already: the oldest make room
                         connection.sendall(b"5")
-        system, manager = join(running.home)
+        system, manager = join(running.home, timeout=30)
         assert isinstance(system.ask(manager, LoadSession(token="t"), 10.0), SessionAbsent)
         system.shutdown()
