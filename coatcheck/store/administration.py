@@ -13,12 +13,13 @@ from coatcheck.store.check import check
 from coatcheck.store.contract import CheckReport, CleanupReport, SessionInfo, StoreStats
 from coatcheck.store.expiry import sweep, sweep_batch
 from coatcheck.store.full import again_when_full
-from coatcheck.store.policy import CHANGEABLE, Policy, write
+from coatcheck.store.policy import CHANGEABLE, Policy, read, write
 from coatcheck.store.sessions import Sessions
 from coatcheck.store.statistics import count
 
 if TYPE_CHECKING:
     from coatcheck.store.audit import AuditEvent
+    from coatcheck.store.tables import Tables, Transaction
 
 _SLICE = 200
 
@@ -102,9 +103,16 @@ class Administration(Sessions):
                 f"map_size cannot be below the {environment.highest_byte()} bytes that the store has: compact it first"
             )
             raise ConfigurationError(msg)
+        policy = environment.policy
+
+        def change(transaction: Transaction, tables: Tables) -> None:
+            nonlocal policy
+            # As it is now: somebody else may have been alone on the store in between, and have changed it.
+            policy = replace(read(transaction, tables, environment.home), **changed)
+            write(transaction, tables, policy)
+
         with environment.alone(backup.ALONE_WITHIN):
-            policy = replace(environment.policy, **changed)
-            environment.change_closed(lambda transaction, tables: write(transaction, tables, policy))
+            environment.change_closed(change)
             environment.policy = policy
         return policy
 

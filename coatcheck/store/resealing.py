@@ -122,8 +122,15 @@ class Resealing(PrincipalVerbs):
         if sealing is None:
             raise EncryptionKeyMissing(ids[0].hex())
 
+        changed = False
+
         def convert(transaction: Transaction, tables: Tables) -> None:
+            nonlocal changed
             assert sealing is not None
+            # As it is now: somebody else may have been alone on the store in between, with the same command.
+            if bool(encryption.noted(transaction, tables)) is on:
+                return
+            changed = True
             for sid, row in _rows(transaction, tables.sessions):
                 current = header.current(row)
                 if on:
@@ -137,7 +144,7 @@ class Resealing(PrincipalVerbs):
 
         with environment.alone(ALONE_WITHIN):
             environment.change_closed(convert)
-        return True
+        return changed
 
     # Small things ----------------------------------------------------------------------------------------------
 

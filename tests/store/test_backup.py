@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ from coatcheck.changes import Increment, Set
 from coatcheck.errors import ConfigurationError, StoreUnavailable
 from coatcheck.flashes import FlashMessage
 from coatcheck.settings import Settings
+from coatcheck.store.environment import Environment
 from coatcheck.store.lmdb import LmdbStore
 from coatcheck.testing import FakeClock
 from tests.support.processes import Job
@@ -177,3 +181,25 @@ def test_a_machine_that_goes_down_after_a_change(home: Path, monkeypatch: pytest
     assert again.load(token)
     assert again.check().problems == ()
     again.close()
+
+
+def test_limits_that_are_changed_by_two_at_once(home: Path, store: LmdbStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever has to wait for the other keeps what that one has changed."""
+    other = LmdbStore(Settings(home=home), background=False)
+    alone = type(store.environment).alone
+
+    @contextmanager
+    def overtaken(environment: Environment, timeout: float) -> Iterator[None]:
+        monkeypatch.undo()
+        other.change_policy(max_flashes=7)
+        with alone(environment, timeout):
+            yield
+
+    before = store.environment.policy
+    monkeypatch.setattr(Environment, "alone", overtaken)
+
+    assert store.change_policy(max_session_bytes=70_000) == replace(before, max_flashes=7, max_session_bytes=70_000)
+
+    assert store.stats().sessions == 0
+    assert store.environment.policy.max_flashes == 7
+    other.close()

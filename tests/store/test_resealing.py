@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from coatcheck.errors import ConfigurationError, EncryptionKeyMissing, SessionMi
 from coatcheck.flashes import FlashMessage
 from coatcheck.lifetimes import Lifetimes
 from coatcheck.settings import Settings
+from coatcheck.store.environment import Environment
 from coatcheck.store.lmdb import LmdbStore
 from coatcheck.store.record import Record
 from coatcheck.store.restore import restore
@@ -319,3 +321,29 @@ def test_a_backup_from_before_the_encryption(open_store: OpenStore, tmp_path: Pa
         open_store(NEW).load(token)
     assert open_store(NEW, any_keys=True).change_encryption(on=True)
     assert open_store(NEW).load(token) is not None
+
+
+@pytest.mark.parametrize("on", [True, False])
+def test_encryption_that_is_changed_by_two_at_once(
+    on: bool, open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever has to wait for the other finds it done, and leaves it alone."""
+    store = open_store() if on else open_store(NEW)
+    records = fill(store)
+    store = open_store(NEW, any_keys=True)
+    alone = type(store.environment).alone
+
+    @contextmanager
+    def overtaken(environment: Environment, timeout: float) -> Iterator[None]:
+        monkeypatch.undo()
+        store.change_encryption(on=on)
+        with alone(environment, timeout):
+            yield
+
+    monkeypatch.setattr(Environment, "alone", overtaken)
+
+    assert store.change_encryption(on=on) is False
+
+    store = open_store(NEW) if on else open_store()
+    assert {token: all_of(store, token) for token in records} == records
+    assert store.check().clean
