@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 ALONE_WITHIN = 5.0
 """Seconds that compaction waits for others to leave."""
 
+_SPARE = 16 << 20
+
 
 def backup(environment: Environment, target: str | PathLike[str]) -> None:
     """Copy the store, and its secret where that is a file, into a directory that is new or empty.
@@ -31,7 +33,14 @@ def backup(environment: Environment, target: str | PathLike[str]) -> None:
     if any(directory.iterdir()):
         msg = f"{directory} is not empty: name a new directory for the backup"
         raise ConfigurationError(msg)
-    copy_data(environment, directory / files.DATA)
+    try:
+        copy_data(environment, directory / files.DATA)
+    except BaseException as error:
+        # On a full disk it would be in the way of the next one, and of everybody else.
+        (directory / files.DATA).unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise files.explained(error, directory) from error
+        raise
     secret = environment.home / files.SECRET
     if secret.exists():
         files.write_private(directory / files.SECRET, secret.read_text(encoding="utf-8"))
@@ -61,8 +70,9 @@ def compact(environment: Environment) -> tuple[int, int]:
     """
     home = environment.home
     before = (home / files.DATA).stat().st_size
-    if shutil.disk_usage(home).free < environment.used_bytes() + (16 << 20):
-        msg = f"compaction needs {environment.used_bytes() >> 20} MiB of free disk below {home}: make room first"
+    needed, free = environment.used_bytes() + _SPARE, shutil.disk_usage(home).free
+    if free < needed:
+        msg = f"compaction needs {(needed >> 20) + 1} MiB of free disk below {home}, there are {free >> 20}: make room"
         raise StoreUnavailable(msg)
     temporary = home / f".{files.DATA}.compact"
     with environment.alone(ALONE_WITHIN):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from coatcheck.errors import ConfigurationError
+from coatcheck.errors import ConfigurationError, StoreUnavailable
 from coatcheck.store.files import check_is_store
 from coatcheck.store.lmdb import LmdbStore
 from coatcheck.store.policy import CHANGEABLE
@@ -51,7 +51,14 @@ def _change_encryption(settings: Settings, wish: object) -> None:
     try:
         changed = store.change_encryption(on=wish == "on")
         # The pages of before are free, but in the file; also those that another run left there.
-        store.compact()
+        try:
+            store.compact()
+        except StoreUnavailable as error:
+            msg = (
+                f"encryption={wish} is in force, but the pages of before are still in the data file, as it could not "
+                f"be written anew: {error}; then give the same command again"
+            )
+            raise StoreUnavailable(msg) from error
         keys = store.stats().encryption
     finally:
         store.close()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +14,7 @@ from typing import Any
 import pytest
 
 from coatcheck.changes import Increment, Set
-from coatcheck.errors import ConfigurationError, StoreUnavailable
+from coatcheck.errors import ConfigurationError, StoreFull, StoreUnavailable
 from coatcheck.flashes import FlashMessage
 from coatcheck.settings import Settings
 from coatcheck.store.environment import Environment
@@ -203,3 +205,21 @@ def test_limits_that_are_changed_by_two_at_once(home: Path, store: LmdbStore, mo
     assert store.stats().sessions == 0
     assert store.environment.policy.max_flashes == 7
     other.close()
+
+
+def test_a_backup_that_fails_is_not_in_the_way(
+    store: LmdbStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half of a data file takes what room there is, and would have the next one refused."""
+    store.create({"a": 1})
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(StoreFull, match="make room"):
+            store.backup(tmp_path / "backup")
+
+    assert not list((tmp_path / "backup").iterdir())
+    store.backup(tmp_path / "backup")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -10,6 +12,7 @@ import coatcheck
 from coatcheck.errors import ConfigurationError
 from coatcheck.flashes import FlashMessage
 from coatcheck.settings import Settings
+from coatcheck.store import backup
 from coatcheck.store.lmdb import LmdbStore
 from coatcheck.system.command import IN_USE, MISCONFIGURED, UNSOUND, main
 from tests.store.test_encryption import MARKER, key_id, readable_in
@@ -209,3 +212,26 @@ def test_its_option_goes_with_reseal() -> None:
         main(["check", "--end-unreadable"])
 
     assert caught.value.code == 2
+
+
+def test_no_room_for_the_file_without_the_pages_of_before(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The store is encrypted, and whoever reads that the command failed has to know so; given again it is finished."""
+    store = LmdbStore(Settings(home=home), background=False)
+    store.create({MARKER: MARKER})
+    store.close()
+    monkeypatch.setenv("COATCHECK_ENCRYPTION_KEYS", NEW)
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=20 << 20))
+        patched.setattr(backup, "_SPARE", 64 << 20)
+
+        assert main(["change", "--home", str(home), "encryption=on"]) == IN_USE
+
+    said = capsys.readouterr().err
+    assert "encryption=on is in force" in said
+    assert "needs 65 MiB of free disk" in said
+    assert "there are 20" in said
+    assert "give the same command again" in said
+    assert main(["change", "--home", str(home), "encryption=on"]) == 0
+    assert not readable_in(home)
