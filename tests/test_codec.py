@@ -129,7 +129,7 @@ def test_set_bytes_do_not_depend_on_the_process() -> None:
         (frozenset({"b", "a"}), "c7050a92a161a162"),
         (Markup("<b>"), "c7030b3c623e"),
     ],
-    ids=str,
+    ids=lambda each: type(each).__name__,
 )
 def test_the_layout_on_disk_stays(value: Any, data: str) -> None:
     """Each ext type has the very bytes that stores hold from earlier versions."""

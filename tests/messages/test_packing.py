@@ -195,7 +195,7 @@ def bad_frames() -> list[tuple[str, bytes]]:
     ]
 
 
-@pytest.mark.parametrize(("name", "packed"), bad_frames())
+@pytest.mark.parametrize(("name", "packed"), bad_frames(), ids=range(len(bad_frames())))
 def test_what_is_not_a_message_is_refused(name: str, packed: bytes) -> None:
     """Unknown names, surplus or missing fields and wrong types are a clear ValueError without content."""
     with pytest.raises(ValueError, match=r"different versions|cannot be read"):
