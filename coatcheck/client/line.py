@@ -9,6 +9,7 @@ import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from coatcheck.client.places import Places
 from coatcheck.client.pool import Endpoint, Pool
 from coatcheck.errors import RequestTimeout, StoreUnavailable
 from coatcheck.messages import ActorReport, InspectActor
@@ -59,8 +60,8 @@ class ManagerLine:
         self._settings = settings
         self._log = log
         self._joined: _Joined | None = None
-        self._joining = threading.Lock()
-        self._changing = threading.Lock()
+        self._joining = Places(1)
+        self._changing = threading.RLock()  # a signal handler may come here while its thread has it
         _lines.add(self)
 
     def call(self, request: Request, deadline: float, *, repeatable: bool) -> Reply:
@@ -109,7 +110,8 @@ class ManagerLine:
         return reply
 
     def _join(self, deadline: float) -> _Joined:
-        if not self._joining.acquire(timeout=max(0.0, deadline - time.monotonic())):
+        turn = self._joining.take(deadline - time.monotonic())
+        if turn is None:
             raise self._timeout(deadline, known=True)
         try:
             if self._joined is not None:
@@ -125,7 +127,7 @@ class ManagerLine:
             joined = self._joined = _Joined(base, manager, pool, time.monotonic())
             return joined
         finally:
-            self._joining.release()
+            del turn
 
     def _agree(self, base: Any, manager: Any, deadline: float) -> None:
         """Raise ConfigurationError where the store is kept in another way than the settings ask for."""
@@ -166,8 +168,8 @@ class ManagerLine:
     def forget(self) -> None:
         """In a forked child: the parent listens on these endpoints, and the locks may be held by its threads."""
         self._joined = None
-        self._joining = threading.Lock()
-        self._changing = threading.Lock()
+        self._joining = Places(1)
+        self._changing = threading.RLock()
 
 
 _lines: weakref.WeakSet[ManagerLine] = weakref.WeakSet()

@@ -6,11 +6,12 @@ answer may still be on its way to it, and an idle endpoint that nobody reads hol
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from coatcheck.client.places import Place, Places
 
 if TYPE_CHECKING:
     from coatcheck.messages import Reply, Request
@@ -20,6 +21,9 @@ _IDLE: Final = 60.0
 
 class Endpoint(Protocol):
     """Something that can ask an actor."""
+
+    place: Place | None
+    """What it is in use by; dropped with it, where nobody gives it back."""
 
     def call(self, target: Any, request: Request, timeout: float) -> Reply:
         """The reply with the request's id, waited for up to ``timeout`` seconds."""
@@ -34,23 +38,21 @@ class Pool:
     def __init__(self, make: Callable[[], Endpoint], size: int) -> None:
         """``make`` opens an endpoint; ``size`` is how many there may be."""
         self._make = make
-        self._places = threading.BoundedSemaphore(size)
+        self.places = Places(size)
         # The one used last is used next, so that those not needed grow old.
         self._idle: deque[tuple[Endpoint, float]] = deque()
         self._closed = False
 
     def take(self, timeout: float) -> Endpoint | None:
         """An endpoint for the caller alone; None when all are in use for ``timeout`` seconds. Raises OSError."""
-        if not self._places.acquire(timeout=max(0.0, timeout)):
+        place = self.places.take(timeout)
+        if place is None:
             return None
         try:
             endpoint, _ = self._idle.pop()
         except IndexError:
-            try:
-                return self._make()
-            except BaseException:
-                self._places.release()
-                raise
+            endpoint = self._make()
+        endpoint.place = place
         return endpoint
 
     def give_back(self, endpoint: Endpoint) -> None:
@@ -59,8 +61,8 @@ class Pool:
         if self._closed:
             self.destroy(endpoint)
             return
+        endpoint.place = None
         self._idle.append((endpoint, now))
-        self._places.release()
         self._drop_old(now)
 
     def destroy(self, endpoint: Endpoint) -> None:
@@ -68,7 +70,7 @@ class Pool:
         try:
             endpoint.exit_context()
         finally:
-            self._places.release()
+            endpoint.place = None
 
     def close(self) -> None:
         """Destroy those that are idle; those in use follow when they come back."""

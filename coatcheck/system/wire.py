@@ -66,6 +66,8 @@ class _Speaker(ExternalOpsToActors):
     """What a client can do, over one endpoint: one request at a time, and only its own answer counts."""
 
     transport: SealedTransport
+    place: Any = None
+    """For the pool that it belongs to."""
 
     def __init__(self, admin: Any, transport: SealedTransport) -> None:
         ExternalOpsToActors.__init__(self, admin, transport)

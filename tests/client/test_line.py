@@ -76,7 +76,7 @@ def manager_of(running: RunningSystem) -> int:
 def in_use(store: ActorStore) -> int:
     """How many of its endpoints are in somebody's hands."""
     joined = store._line._joined  # type: ignore[attr-defined]
-    return 0 if joined is None else int(store.settings.pool_size - joined.pool._places._value)
+    return 0 if joined is None else joined.pool.places.taken
 
 
 @contextmanager

@@ -16,6 +16,7 @@ class End:
     """An endpoint that counts."""
 
     numbers = itertools.count()
+    place: Any = None
 
     def __init__(self) -> None:
         self.number = next(self.numbers)
