@@ -18,6 +18,7 @@ from collections import Counter, deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from coatcheck.client.places import Places
 from coatcheck.errors import CoatcheckError, RequestTimeout, SessionMissing, StoreUnavailable
 from coatcheck.messages import QuietRequest, Request, RequestFailed, RestoreFlashes
 from coatcheck.messages.packing import pack, restore
@@ -100,21 +101,23 @@ class Sender:
         # sent, by the thread alone.
         self._waiting: deque[QuietRequest | RestoreFlashes] = deque()
         self._wake: queue.SimpleQueue[bool] = queue.SimpleQueue()
-        self._sending, self._starting = threading.Lock(), threading.Lock()
+        self._sending, self._starting = threading.Lock(), Places(1)
         self._thread: threading.Thread | None = None
 
     def _see_that_it_runs(self) -> bool:
         """Start the thread where there is none; False when the interpreter ends and there can be none any more."""
+        if self._thread is not None and self._thread.is_alive():
+            return True
         # Whoever is in here already, below a signal handler perhaps, starts it.
-        if (self._thread is None or not self._thread.is_alive()) and self._starting.acquire(blocking=False):
-            try:
-                if self._thread is None or not self._thread.is_alive():
-                    self._thread = threading.Thread(target=self._run, name="coatcheck-sender", daemon=True)
-                    self._thread.start()
-            except RuntimeError:
-                return False
-            finally:
-                self._starting.release()
+        turn = self._starting.take(0.0)
+        try:
+            if turn is not None and (self._thread is None or not self._thread.is_alive()):
+                self._thread = threading.Thread(target=self._run, name="coatcheck-sender", daemon=True)
+                self._thread.start()
+        except RuntimeError:
+            return False
+        finally:
+            del turn
         return True
 
     def _run(self) -> None:

@@ -218,6 +218,29 @@ def test_what_cannot_be_kept_is_refused_at_once() -> None:
     assert not sender.counters
 
 
+def test_an_exception_in_the_middle_of_telling_keeps_nothing_from_being_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A signal handler may raise while the thread is started: the next message starts it."""
+
+    class Interrupted(BaseException):
+        pass
+
+    def interrupted(_: threading.Thread) -> None:
+        raise Interrupted
+
+    sender = Sender(Manager(), LOG)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", interrupted)
+        with pytest.raises(Interrupted):
+            sender.tell(touches(1)[0])
+    assert sender._starting.taken == 0
+
+    sender.tell(touches(1)[0])
+
+    assert sender.flush(10)
+    assert sender.counters == {"sent": 2}
+    sender.close()
+
+
 def test_a_closed_sender_begins_again() -> None:
     """Closing sends what waits and lets the thread go; the next message starts another."""
     manager = Manager()
