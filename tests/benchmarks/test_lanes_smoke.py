@@ -26,7 +26,7 @@ def result_of(tmp_path: Path, name: str, *arguments: str) -> dict[str, Any]:
 @pytest.mark.skipif(sys.platform != "linux", reason="the actor system is for Linux")
 def test_both_ends_of_the_wire_are_measured(tmp_path: Path) -> None:
     """The echo is as large as the session, each side answers one thread and many, and the budget is there."""
-    small = ("--sessions", "50", "--rounds", "2", "--batch", "5", "--seconds", "0.05", "--repeats", "1")
+    small = ("--sessions", "50", "--rounds", "2", "--batch", "5", "--seconds", "0.5", "--repeats", "1")
     found = result_of(tmp_path, "lanes", *small)
 
     assert set(found["latency"]) == {"bare Thespian echo", "ask(LoadSession)", "client.load, actor lane"}
