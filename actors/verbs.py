@@ -167,9 +167,12 @@ class Verbs:
             wanted = {"anonymous": anonymous, "signed_in": signed_in}
             given: dict[str, Any] = {name: each for name, each in wanted.items() if each is not None}
             store = LmdbStore(replace(self._settings, **given), clock=self.store.clock, background=False)
-            if len(self._stores) < _MAX_DEFAULTS:
-                self._stores[anonymous, signed_in] = store
             store.counters = self.store.counters
+            if len(self._stores) >= _MAX_DEFAULTS:
+                # Each counts as a user of the environment. Whoever is in the middle of a verb of it can finish.
+                oldest = next(key for key in self._stores if key != (None, None))
+                self._stores.pop(oldest).close()
+            self._stores[anonymous, signed_in] = store
         return store
 
     # Sessions --------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from coatcheck.errors import ConfigurationError
-from coatcheck.store import audit, backup, header
+from coatcheck.store import audit, backup
 from coatcheck.store.check import check
 from coatcheck.store.contract import CheckReport, CleanupReport, SessionInfo, StoreStats
 from coatcheck.store.expiry import sweep, sweep_batch
@@ -53,9 +53,9 @@ class Administration(Sessions):
                     rows.append((cursor.key(), cursor.value()))
                     more = cursor.next()
             for sid, row in rows:
-                record = self._record_at(sid, header.current(row))
-                if now < record.expires_at:
-                    yield record.info()
+                info = self._listed(sid, row, now)
+                if info is not None:
+                    yield info
                     if limit is not None:
                         limit -= 1
                         if not limit:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from coatcheck.codec import pack, unpack
 from coatcheck.errors import CorruptRecord, PrincipalLimit, SessionTooLarge
-from coatcheck.store import audit, header, token_table
+from coatcheck.store import audit, token_table
 from coatcheck.store.arguments import check_mapping, check_principal, sid_bytes
 from coatcheck.store.base import MAX_META
 from coatcheck.store.draft import delete_chunks
@@ -44,8 +44,8 @@ class PrincipalVerbs(Sessions):
             rows = [
                 (sid, transaction.get(sid, db=tables.sessions)) for _, sid in _members(transaction, tables, binding)
             ]
-        records = [self._record_at(sid, header.current(row)) for sid, row in rows if row is not None]
-        return [record.info() for record in records if now < record.expires_at]
+        listed = [self._listed(sid, row, now) for sid, row in rows if row is not None]
+        return [info for info in listed if info is not None]
 
     def revoke(self, principal: str, *, except_: str | None = None) -> int:
         """End the sessions of a principal; see the contract."""

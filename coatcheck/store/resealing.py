@@ -12,7 +12,7 @@ from coatcheck.errors import ConfigurationError, CorruptRecord, EncryptionKeyMis
 from coatcheck.sealing import ID_SIZE
 from coatcheck.store import audit, encryption, header
 from coatcheck.store.backup import ALONE_WITHIN
-from coatcheck.store.draft import Draft, read_chunks
+from coatcheck.store.draft import Draft, delete_chunks, read_chunks
 from coatcheck.store.header import CHUNKED, SEALED
 from coatcheck.store.principal_verbs import PrincipalVerbs
 from coatcheck.store.sealed_draft import SealedDraft
@@ -75,14 +75,13 @@ class Resealing(PrincipalVerbs):
                     row = transaction.get(sid, db=self._tables.sessions)
                     if row is None:
                         continue
-                    draft = self._open_draft(transaction, sid, row)
                     try:
-                        draft.store()
+                        self._open_draft(transaction, sid, row).store()
                         sessions += 1
                     except (EncryptionKeyMissing, CorruptRecord):
                         # Both come before anything of this session is written.
                         if end_unreadable:
-                            self._end_live(draft, self._now(), "revoked")
+                            self._end_unreadable(transaction, sid, row)
                             ended += 1
                         else:
                             unreadable += 1
@@ -165,13 +164,30 @@ class Resealing(PrincipalVerbs):
                 return
             position = rows[-1][0] + b"\0"
 
+    def _end_unreadable(self, transaction: Transaction, sid: bytes, row: bytes) -> None:
+        try:
+            self._end_live(self._open_draft(transaction, sid, row), self._now(), "revoked")
+        except CorruptRecord:
+            # Not even its header: whose it is stands in the index alone.
+            tables = self._tables
+            with transaction.cursor(db=tables.principals) as cursor:
+                more = cursor.first()
+                while more:
+                    more = cursor.delete() if cursor.value().endswith(sid) else cursor.next()
+            transaction.delete(sid, db=tables.sessions)
+            delete_chunks(transaction, tables, sid)
+            audit.note(transaction, tables, self._now(), "revoked", sid, None)
+
     def _is_stale(self, transaction: Transaction, sid: bytes, row: bytes) -> bool:
         assert self._sealing is not None
-        row = header.current(row)
-        if not row[1] & SEALED:
-            return True  # and will be refused
-        body = b"".join(read_chunks(transaction, self._tables, sid)) if row[1] & CHUNKED else None
-        return not SealedRecord(sid, row, body, self._sealing).is_current
+        try:
+            row = header.current(row)
+            if not row[1] & SEALED:
+                return True  # and will be refused
+            body = b"".join(read_chunks(transaction, self._tables, sid)) if row[1] & CHUNKED else None
+            return not SealedRecord(sid, row, body, self._sealing).is_current
+        except CorruptRecord:
+            return True  # likewise
 
 
 def _is_stale_event(sealing: Sealing) -> Callable[[Transaction, bytes, bytes], bool]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import lmdb
 
 from coatcheck.clock import SECOND
-from coatcheck.errors import BadToken, SessionConflict, SessionMissing, SessionTooLarge
+from coatcheck.errors import BadToken, CorruptRecord, SessionConflict, SessionMissing, SessionTooLarge
 from coatcheck.store import audit, header, token_table
 from coatcheck.store.base import StoreBase
 from coatcheck.store.draft import Draft, read_chunks
@@ -21,12 +22,14 @@ from coatcheck.store.tables import CURRENT, DELETED, GRACE, TOKEN, Transaction
 
 if TYPE_CHECKING:
     from coatcheck.store.apply import Step
-    from coatcheck.store.contract import Reason
+    from coatcheck.store.contract import Reason, SessionInfo
 
 KEPT_FOR: Final = 60 * SECOND
 """How long a request is known again, and a take can be given back, in microseconds."""
 
 USUALLY_KEPT: Final = 8
+_log = logging.getLogger("coatcheck.store")
+
 _BURST: Final = 10 * SECOND
 _BURST_KEPT: Final = 128
 
@@ -131,6 +134,15 @@ class Sessions(StoreBase):
         """The record of a row of the present format."""
         sealing = self._sealing
         return Record(sid, row, body) if sealing is None else SealedRecord(sid, row, body, sealing)
+
+    def _listed(self, sid: bytes, row: bytes, now: int) -> SessionInfo | None:
+        """A session as it is listed, None when it has ended. One that cannot be read must not hide the others."""
+        try:
+            record = self._record_at(sid, header.current(row))
+            return record.info() if now < record.expires_at else None
+        except CorruptRecord as error:
+            _log.warning("a session is left out of a list: %s", error)
+            return None
 
     # Limits and repeats ----------------------------------------------------------------------------------------
 

@@ -305,3 +305,16 @@ def test_a_spoilt_session_keeps_nobody_from_signing_in(home: Path) -> None:
         assert row is not None
         assert transaction.get(row.sid, db=store._tables.sessions)
     store.close()
+
+
+@pytest.mark.parametrize("size", [HEADER.size - 1, HEADER.size + 2])
+def test_a_spoilt_session_hides_no_other(size: int, spoilt: LmdbStore, caplog: pytest.LogCaptureFixture) -> None:
+    """Lists leave it out, and the log says so, without its token."""
+    tokens = [spoilt.create({"n": number}, principal="lists")[0] for number in range(3)]
+    before = len(list(spoilt.scan()))
+    cut(spoilt, tokens[1], size)
+
+    assert len(spoilt.sessions_of("lists")) == 2
+    assert len(list(spoilt.scan())) == before - 1
+    assert "a session is left out of a list: session record" in caplog.text or size > HEADER.size
+    assert tokens[1] not in caplog.text

@@ -347,3 +347,23 @@ def test_encryption_that_is_changed_by_two_at_once(
     store = open_store(NEW) if on else open_store()
     assert {token: all_of(store, token) for token in records} == records
     assert store.check().clean
+
+
+@pytest.mark.parametrize("end_unreadable", [False, True])
+def test_a_record_without_a_header_is_in_nobodys_way(end_unreadable: bool, open_store: OpenStore) -> None:
+    """It counts as one that cannot be opened, and is ended with those, from the list of its principal too."""
+    store = open_store(OLD)
+    tokens = list(fill(store))
+    spoilt = store.load(tokens[2])
+    assert spoilt is not None
+    with store._write() as transaction:
+        transaction.put(bytes.fromhex(spoilt.sid), b"\x01short", db=store._tables.sessions)
+    store = open_store(NEW, OLD)
+
+    report = store.reseal(end_unreadable=end_unreadable)
+
+    assert (report.ended, report.unreadable) == ((1, 0) if end_unreadable else (0, 1))
+    assert len(report.keys) == (1 if end_unreadable else 2)
+    kinds = {each.kind for each in store.check().problems}
+    assert kinds <= ({"token-without-session", "expiry-without-session"} if end_unreadable else kinds)
+    assert store.sessions_of("ann") == []
