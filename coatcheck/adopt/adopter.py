@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from coatcheck import cookies
 from coatcheck.adopt.origin import Claim, Origin
 from coatcheck.adopt.source import LegacySource
-from coatcheck.errors import ConfigurationError
+from coatcheck.errors import CoatcheckError, ConfigurationError
 from coatcheck.keyring import Keyring, keyring_from
 from coatcheck.store.files import SECRET
 from coatcheck.store.lmdb import LmdbStore
@@ -40,24 +40,35 @@ class Adopter:
         """Where the session of this ``Cookie`` header may have been; None for a request without an old cookie.
 
         ``name`` is that of the session's own cookie: a request that brings a token of ours in it has moved in already.
-        Asks no store.
+        Asks no old store. Never raises: where ours cannot be opened, the session that is begun from the answer says so.
         """
-        if not cookie_header:
-            return None
-        found = [
-            (source, legacy_id)
-            for source in self.sources
-            for value in cookies.presented(cookie_header, source.cookie.name or "")
-            if (legacy_id := source.id_of(value)) is not None
-        ][: cookies.MOST_PRESENTED]
+        found = self._found(cookie_header)
         if not found:
             return None
-        keyring, tokens = self._keys_of(client)
+        try:
+            keyring, tokens = self._keys_of(client)
+        except CoatcheckError as error:
+            return Origin(client, (), error)
         ours = {name, *(source.cookie.name for source, _ in found)} - {None}
         for each in ours:
             if any(tokens.hash_of(value) is not None for value in cookies.presented(cookie_header, each or "")):
                 return None
         return Origin(client, [self._claim(keyring, tokens, *each) for each in found])
+
+    def is_concerned(self, cookie_header: str | None) -> bool:
+        """Whether there is a cookie that may be an old one, so that ``origin_of`` is worth asking. Opens nothing."""
+        return bool(self._found(cookie_header))
+
+    def _found(self, cookie_header: str | None) -> list[tuple[LegacySource, str]]:
+        """The old ids, each with its source."""
+        if not cookie_header:
+            return []
+        return [
+            (source, legacy_id)
+            for source in self.sources
+            for value in cookies.presented(cookie_header, source.cookie.name or "")
+            if (legacy_id := source.id_of(value)) is not None
+        ][: cookies.MOST_PRESENTED]
 
     def origin_of_id(self, client: SessionClient, source: LegacySource, legacy_id: str) -> Origin:
         """The same for one id that is known already, as in a framework that looks for cookies itself."""

@@ -50,10 +50,11 @@ class Claim:
 class Origin:
     """The old ids that a request brought. ``repr`` shows none."""
 
-    def __init__(self, client: SessionClient, claims: Sequence[Claim]) -> None:
-        """Made by :meth:`coatcheck.adopt.Adopter.origin_of`."""
+    def __init__(self, client: SessionClient, claims: Sequence[Claim], error: CoatcheckError | None = None) -> None:
+        """Made by :meth:`coatcheck.adopt.Adopter.origin_of`. ``error``: why nothing can be found out."""
         self._client = client
         self._claims = claims
+        self._error = error
 
     def find(self, lifetimes_of: LifetimesOf | None = None) -> tuple[str | None, Found]:
         """The session that was adopted, now or before, and its token; else why there is none.
@@ -61,6 +62,8 @@ class Origin:
         Raises StoreUnavailable where either store cannot be asked, and what ``create`` raises, as SessionTooLarge: the
         old session is still there then.
         """
+        if self._error is not None:
+            raise self._error.with_traceback(None)
         last = Found(None, "unknown")
         for claim in self._claims:
             token, found = self._find(claim, lifetimes_of)

@@ -13,6 +13,7 @@ from coatcheck import ConfigurationError, Lifetimes, Session, SessionTooLarge, S
 from coatcheck.adopt import Adopter, LegacySession
 from coatcheck.client import SessionClient
 from coatcheck.clock import SECOND
+from coatcheck.keyring import Keyring
 from coatcheck.settings import Settings
 from coatcheck.store.lmdb import LmdbStore
 from coatcheck.testing import FakeClock
@@ -56,6 +57,25 @@ def test_the_first_request_moves_the_session(client: SessionClient, source: Memo
     assert dict(client.open(token)) == {"user": "ann", "cart": [1, 2]}
     assert ID not in repr(session.origin)
     assert store.check().clean
+
+
+def test_our_own_store_cannot_be_opened(
+    client: SessionClient, source: MemorySource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is said where the session is used, not where its cookie is looked for; afterwards it can be moved."""
+
+    def fails(_: LmdbStore) -> Keyring:
+        msg = "somebody is alone on it"
+        raise StoreUnavailable(msg)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(LmdbStore, "keyring", property(fails))
+        session = opened(client, source)
+        with pytest.raises(StoreUnavailable, match="alone"):
+            session.get("cart")
+        assert (session.cookie, source.reads) == ("leave", [])
+    session = opened(client, source)
+    assert session.principal == "ann"
 
 
 def test_nobody_has_proved_anything(client: SessionClient, source: MemorySource) -> None:
