@@ -146,7 +146,10 @@ class Session(SessionAuth):
 
     async def areload(self) -> None:
         """The twin of ``reload`` for asyncio and trio."""
-        await self._client.runner.write(self.reload, finish=True)
+        if self.origin is not None:
+            await self._client.runner.in_thread(self.reload, finish=True)
+        else:
+            await self._client.runner.write(self.reload, finish=True)
 
     async def acommit(self) -> str | None:
         """The twin of ``commit`` for asyncio and trio."""
