@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import os
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from coatcheck.asgi.ending import require_anyio
@@ -15,10 +15,11 @@ from coatcheck.asgi.response import Response
 from coatcheck.asgi.session import ASGISession
 from coatcheck.asgi.socket import Socket
 from coatcheck.asgi.watcher import Watcher
-from coatcheck.web.opening import open_tokens
+from coatcheck.web.opening import open_old, open_tokens
 from coatcheck.web.options import UNSET, Unset, web_options
 
 if TYPE_CHECKING:
+    from coatcheck.adopt import LegacySource
     from coatcheck.client import SessionClient
     from coatcheck.lifetimes import Lifetimes
     from coatcheck.settings import Lane, OutagePolicy
@@ -66,6 +67,7 @@ class SessionMiddleware:
         home: str | os.PathLike[str] | None = None,
         token_header: str | None = None,
         no_store: bool = False,
+        adopt: LegacySource | Sequence[LegacySource] | None = None,
         lazy: bool = False,
         close_websockets: bool = False,
         lane: Lane | None = None,
@@ -95,6 +97,8 @@ class SessionMiddleware:
 
         ``no_store``: responses that bring a token also say ``Cache-Control: no-store``.
 
+        ``adopt``: stores that sessions move in from, see :mod:`coatcheck.adopt`. They are asked in a thread.
+
         ``lazy``: load nothing before ``await load_session(request)``.
 
         ``close_websockets``: close a websocket when its session ends, by logout, login, revocation or expiry, with
@@ -114,6 +118,7 @@ class SessionMiddleware:
             partitioned=partitioned,
             token_header=token_header,
             no_store=no_store,
+            adopt=adopt,
             client=client,
             home=home,
             lane=lane,
@@ -154,7 +159,15 @@ class SessionMiddleware:
             lazy=self._lazy,
         )
         transport = self.options.transport
-        presented = transport.presented(value_of(scope, self._header, self._separator))
+        value = value_of(scope, self._header, self._separator)
+        if self.options.may_be_old(value):
+            origin = await self.client.runner.read(functools.partial(self.options.origin_of, value), finish=True)
+            if origin is not None:
+                session = open_old(make, origin, load=False)
+                if not self._lazy:
+                    await session.aload()
+                return session
+        presented = transport.presented(value)
         if not presented.tokens or (self._lazy and len(presented.tokens) == 1):
             return make(presented.tokens[0] if presented.tokens else None)
         opening = functools.partial(open_tokens, make, presented, transport.name, _log, load=True)

@@ -10,6 +10,7 @@ from coatcheck.session import Session, open_first
 from coatcheck.web.once import MANY_COOKIES
 
 if TYPE_CHECKING:
+    from coatcheck.adopt import Origin
     from coatcheck.web.transport import Presented, TokenTransport
 
 _Made = TypeVar("_Made", bound=Session)
@@ -38,6 +39,15 @@ def open_tokens(
     if len(tokens) > 1:
         return open_several(make, tokens, name, log, more=more)
     session = make(tokens[0] if tokens else None)
+    if load:
+        session.load()
+    return session
+
+
+def open_old(make: Callable[[str | None], _Made], origin: Origin, *, load: bool) -> _Made:
+    """The session that was kept elsewhere, which moves in when it is loaded; ``load``: now."""
+    session = make(None)
+    session.begin_from(origin)
     if load:
         session.load()
     return session

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
+from coatcheck.adopt import Adopter
 from coatcheck.client import SessionClient, connect
 from coatcheck.cookies import CookieRules
 from coatcheck.errors import ConfigurationError
@@ -17,6 +18,7 @@ from coatcheck.web.secure import as_secure, secure_in_environment
 from coatcheck.web.transport import CookieTransport, HeaderTransport, TokenTransport
 
 if TYPE_CHECKING:
+    from coatcheck.adopt import Origin
     from coatcheck.session import Session
 
 
@@ -55,6 +57,9 @@ class WebOptions:
     owns_client: bool
     """Whether the client was made here, and is closed with the application."""
 
+    adopter: Adopter | None = None
+    """Takes over the sessions of other stores; see :mod:`coatcheck.adopt`."""
+
     @property
     def secure(self) -> bool:
         """Whether a browser sends the token back over https only."""
@@ -64,6 +69,24 @@ class WebOptions:
         """The response header with the session's token."""
         age = None if self.browser_session else max_age(session, self.client.clock.now())
         return self.transport.issue(str(session.token), age)
+
+    def may_be_old(self, cookie_header: str | None) -> bool:
+        """Whether the request may bring the cookie of a session of another store. Opens nothing."""
+        return self.adopter is not None and self.adopter.is_concerned(cookie_header)
+
+    def origin_of(self, cookie_header: str | None) -> Origin | None:
+        """Where the session of the request was kept before; None: nowhere else. May open the store."""
+        if self.adopter is None:
+            return None
+        return self.adopter.origin_of(self.client, cookie_header, self.transport.name)
+
+    def removals(self, session: Session) -> list[str]:
+        """``Set-Cookie`` values that remove the cookies under which the session was known elsewhere."""
+        origin, transport = session.origin, self.transport
+        if origin is None or not isinstance(transport, CookieTransport):
+            return []
+        rules = transport.rules
+        return origin.removals(str(rules.name), rules.domain, rules.path)
 
 
 def web_options(
@@ -78,6 +101,7 @@ def web_options(
     partitioned: bool,
     token_header: str | None,
     no_store: bool,
+    adopt: Any,
     client: SessionClient | None,
     home: str | os.PathLike[str] | None,
     **settings: Any,
@@ -108,6 +132,7 @@ def web_options(
         )
     else:
         transport = HeaderTransport(token_header)
+    adopter = _adopter(adopt, token_header)
     lifetime = None if max_age is UNSET else _lifetime(max_age)
     connected = connect(**given) if client is None else client
     check_home(connected.settings.home)
@@ -118,7 +143,22 @@ def web_options(
         browser_session=max_age is None,
         no_store=bool(no_store),
         owns_client=client is None,
+        adopter=adopter,
     )
+
+
+def _adopter(adopt: Any, token_header: str | None) -> Adopter | None:
+    sources = adopt if isinstance(adopt, (list, tuple)) else [] if adopt is None else [adopt]
+    if not sources:
+        return None
+    if token_header is not None:
+        msg = "adopt takes over sessions by their cookies, but there is a token_header: use one of them"
+        raise ConfigurationError(msg)
+    for source in sources:
+        if not all(hasattr(source, name) for name in ("name", "cookie", "sliding", "id_of", "read", "remove")):
+            msg = f"adopt has a {type(source).__name__}: use a source as coatcheck.adopt has them"
+            raise ConfigurationError(msg)
+    return Adopter(sources)
 
 
 def _lifetime(max_age: Any) -> float | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from coatcheck.errors import CoatcheckError
@@ -30,6 +30,9 @@ class Settled(NamedTuple):
     varies: bool
     """Whether it depends on the session."""
 
+    removals: Sequence[str] = ()
+    """Values of further ``Set-Cookie`` headers, which remove the cookies of another store."""
+
 
 def settle(session: WebSession, options: WebOptions, status: int) -> Settled:
     """Commit the session of a response that is about to leave, with this status; from 500 on take everything back.
@@ -52,7 +55,7 @@ def settle(session: WebSession, options: WebOptions, status: int) -> Settled:
     if action == "leave":
         return Settled(None, session.accessed)
     header = options.token_header(session) if action == "set" else options.transport.removal()
-    return Settled(header, varies=True)
+    return Settled(header, varies=True, removals=options.removals(session))
 
 
 def headers_of(settled: Settled, options: WebOptions, varies_by: Iterable[str]) -> tuple[Headers, set[str]]:
@@ -66,6 +69,7 @@ def headers_of(settled: Settled, options: WebOptions, varies_by: Iterable[str]) 
         added.append(settled.token)
         if settled.token[0].lower() != "set-cookie":
             replaced.add(settled.token[0].lower())
+        added += [("Set-Cookie", value) for value in settled.removals]
         if options.no_store:
             added.append(("Cache-Control", "no-store"))
             replaced.add("cache-control")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import functools
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
-from coatcheck.web.opening import open_presented
+from coatcheck.web.opening import open_old, open_presented
 from coatcheck.web.options import UNSET, Unset, web_options
 from coatcheck.wsgi.answer import Answer
 from coatcheck.wsgi.session import WSGISession
@@ -16,6 +16,7 @@ from coatcheck.wsgi.session import WSGISession
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
+    from coatcheck.adopt import LegacySource
     from coatcheck.client import SessionClient
     from coatcheck.lifetimes import Lifetimes
     from coatcheck.settings import Lane, OutagePolicy
@@ -56,6 +57,7 @@ class SessionMiddleware:
         home: str | os.PathLike[str] | None = None,
         token_header: str | None = None,
         no_store: bool = False,
+        adopt: LegacySource | Sequence[LegacySource] | None = None,
         environ_key: str = ENVIRON_KEY,
         lane: Lane | None = None,
         anonymous: Lifetimes | None = None,
@@ -81,6 +83,7 @@ class SessionMiddleware:
             partitioned=partitioned,
             token_header=token_header,
             no_store=no_store,
+            adopt=adopt,
             client=client,
             home=home,
             lane=lane,
@@ -111,4 +114,8 @@ class SessionMiddleware:
             peer=environ.get("REMOTE_ADDR"),
             user_agent=environ.get("HTTP_USER_AGENT", ""),
         )
-        return open_presented(make, environ.get(self._variable), transport, _log, load=self.client.direct)
+        value = environ.get(self._variable)
+        origin = self.options.origin_of(value)
+        if origin is not None:
+            return open_old(make, origin, load=self.client.direct)
+        return open_presented(make, value, transport, _log, load=self.client.direct)

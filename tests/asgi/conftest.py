@@ -1,4 +1,4 @@
-"""The server of a class of tests."""
+"""The server of a class of tests, and the application that sessions move in from."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 
 from tests.system.running import RunningSystem
+from tests.web.old_fixtures import old, redis_port
 from tests.web.promises import Promises
 from tests.web.serving import serving
+
+__all__ = ["old", "redis_port", "served"]
 
 
 @pytest.fixture(scope="class")
