@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import anyio
+import redis
 from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -16,6 +17,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from coatcheck import connect
+from coatcheck.adopt import FlaskSessionRedis
 from coatcheck.asgi import ASGISession, SessionMiddleware
 from coatcheck.asgi.fastapi import SessionDependency
 from tests.web.actions import ACTIONS, TAKE
@@ -115,3 +117,8 @@ def fastapi_app(**given: Any) -> FastAPI:
         await echo(websocket)
 
     return app
+
+
+def moving_app() -> Starlette:
+    """With the sessions that Flask-Session has in the Redis of ``PROBE_OLD``, a port."""
+    return starlette_app(adopt=FlaskSessionRedis(redis.Redis(port=int(os.environ["PROBE_OLD"]))))

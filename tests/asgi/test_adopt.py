@@ -18,10 +18,12 @@ from coatcheck.adopt import LegacySession
 from coatcheck.asgi import SessionMiddleware, load_session
 from coatcheck.client import SessionClient
 from coatcheck.store.lmdb import LmdbStore
+from coatcheck.testing import together
 from tests.adopt.memory import MemorySource
 from tests.asgi.driving import LOOPS, Sent, answer, on, scope_of, visit
 from tests.support.processes import ROOT
-from tests.web.old import OldShop
+from tests.web.old import OldShop, in_redis, token_from
+from tests.web.serving import UVICORN, serving
 
 ID = "an-old-id-of-ann-0001"
 GONE = "session=; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0; HttpOnly; Path=/"
@@ -276,6 +278,19 @@ def test_a_websocket_brings_the_cookies_with_its_handshake(client: SessionClient
 
     on("asyncio", run)
     assert [key for key, _ in messages[0]["headers"]].count(b"set-cookie") == 2
+
+
+def test_two_workers_move_it_once(home: Path, redis_port: int) -> None:
+    """Twelve first requests at one moment, in two processes: one session, which has what all of them wrote."""
+    old = in_redis(redis_port)
+    value = old.cookie_of("ann")
+    with serving(UVICORN, "tests.asgi.probe:moving_app", home, PROBE_OLD=str(redis_port)) as port:
+        tokens = set(together(12, lambda number: token_from(port, f"/count?item={number}", f"session={value}")))
+        assert len(tokens) == 1
+    with connect(home) as client:
+        session = client.open(tokens.pop())
+        assert (session.principal, session["count"], len(session["seen"])) == ("ann", 12, 12)
+        assert (client.stats().sessions, old.rows()) == (1, 0)
 
 
 @pytest.mark.parametrize(

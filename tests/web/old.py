@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -61,3 +62,17 @@ def in_files(folder: Path) -> OldShop:
 
     config = {"SESSION_TYPE": "cachelib", "SESSION_CACHELIB": cache}
     return OldShop(config, source, lambda: len(list(folder.iterdir())))
+
+
+def token_from(port: int, path: str, cookie: str) -> str:
+    """The token that the answer to a request with this ``Cookie`` header brings, beside the removal of the old one."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    try:
+        connection.request("GET", path, headers={"Cookie": cookie})
+        answer = connection.getresponse()
+        answer.read()
+    finally:
+        connection.close()
+    ours, gone = answer.headers.get_all("Set-Cookie", [])
+    assert gone.startswith("session=;")
+    return str(ours.partition("=")[2].partition(";")[0])

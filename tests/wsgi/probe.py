@@ -9,7 +9,10 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
+import redis
+
 from coatcheck import connect
+from coatcheck.adopt import FlaskSessionRedis
 from coatcheck.wsgi import SessionMiddleware
 from tests.web.actions import ACTIONS, TAKE
 
@@ -76,3 +79,8 @@ def bottle_app(**given: Any) -> SessionMiddleware:
         return json.dumps(found)
 
     return SessionMiddleware(app, environ_key="beaker.session", **{**options(), **given})
+
+
+def moving_app() -> SessionMiddleware:
+    """With the sessions that Flask-Session has in the Redis of ``PROBE_OLD``, a port."""
+    return plain_app(adopt=FlaskSessionRedis(redis.Redis(port=int(os.environ["PROBE_OLD"]))))

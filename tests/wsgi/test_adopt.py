@@ -15,7 +15,8 @@ from coatcheck.testing import together
 from coatcheck.wsgi import SessionMiddleware
 from tests.adopt.memory import MemorySource
 from tests.system.running import RunningSystem
-from tests.web.old import OldShop
+from tests.web.old import OldShop, in_redis, token_from
+from tests.web.serving import GUNICORN, serving
 from tests.wsgi.test_middleware import TEXT, Sent, Start, session_of, visit
 
 ID = "an-old-id-of-ann-0001"
@@ -136,6 +137,19 @@ def test_on_the_actor_lane_it_moves_when_it_is_used(home: Path) -> None:
         assert (cookies_of(unused), source.reads) == ([], [])
         used = with_cookie(SessionMiddleware(shows, client=client, adopt=source), ID)
         assert (json.loads(used.body)["user"], len(cookies_of(used)), source.rows) == ("ann-by-actor", 2, {})
+
+
+def test_two_workers_move_it_once(home: Path, redis_port: int) -> None:
+    """Twelve first requests at one moment, in two processes: one session, which has what all of them wrote."""
+    old = in_redis(redis_port)
+    value = old.cookie_of("ann")
+    with serving(GUNICORN, "tests.wsgi.probe:moving_app", home, PROBE_OLD=str(redis_port)) as port:
+        tokens = set(together(12, lambda number: token_from(port, f"/count?item={number}", f"session={value}")))
+        assert len(tokens) == 1
+    with connect(home) as client:
+        session = client.open(tokens.pop())
+        assert (session.principal, session["count"], len(session["seen"])) == ("ann", 12, 12)
+        assert (client.stats().sessions, old.rows()) == (1, 0)
 
 
 def test_a_header_has_no_cookies_to_adopt(home: Path) -> None:
