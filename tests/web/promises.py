@@ -24,6 +24,10 @@ REQUESTS = int(os.environ.get("COATCHECK_ISOLATION_REQUESTS", "1600"))
 """Requests of the test of isolation; 20,000 for a long look."""
 
 
+RACES = pytest.mark.parametrize("browser", range(int(os.environ.get("COATCHECK_RACES", "1"))), indirect=True)
+"""How often each race is run, with a new visitor each time; 1,000 times for a long look."""
+
+
 class WriterGateHeld:
     """Somebody else writes and does not stop."""
 
@@ -222,6 +226,7 @@ class Promises:
 
     # The races of cookies --------------------------------------------------------------------------------------
 
+    @RACES
     @pytest.mark.parametrize("first", [0, 1])
     def test_two_logins_at_once(self, browser: Browser, first: int) -> None:
         """Two clicks on "sign in": whichever answer comes last, the browser holds the token that works."""
@@ -234,6 +239,7 @@ class Promises:
         found = browser.get("/read").json
         assert (found["principal"], found["data"]) == ("ann", {"a": "1"})
 
+    @RACES
     @pytest.mark.parametrize("last", ["login", "put"])
     def test_a_login_beside_a_request_that_writes(self, browser: Browser, last: str, tmp_path: Path) -> None:
         """In both orders of their answers the browser ends with the new token, and the login stands."""
@@ -254,6 +260,7 @@ class Promises:
         assert slow.set_cookie is None
         assert browser.get("/read").json["principal"] == "ann"
 
+    @RACES
     @pytest.mark.parametrize("first", [0, 1])
     def test_two_renewals_at_once(self, browser: Browser, first: int) -> None:
         """One of them has renewed the token, the other leaves the cookie alone."""
@@ -276,6 +283,7 @@ class Promises:
         assert (answer.status, answer.set_cookie) == (200, None)
         assert browser.get("/read").json["data"] == {"a": "1", "b": "2"}
 
+    @RACES
     def test_a_login_after_a_renewal_ends_the_grace(self, browser: Browser) -> None:
         """T0 renewed with grace to T1, then a login under T1: neither T0 nor T1 opens anything any more."""
         before = browser.twin()
