@@ -26,6 +26,7 @@ NEEDS_EXTRA = [
     ("coatcheck.flask", "flask", "flask"),
     ("coatcheck.django", "django", "django"),
     ("coatcheck.asgi.fastapi", "fastapi", "fastapi"),
+    ("coatcheck.redis", "redis", "redis"),
 ]
 # All that the extras bring, by the names one imports; none of it may be needed by anything not named above.
 OPTIONAL = (
