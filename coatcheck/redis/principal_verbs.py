@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from coatcheck.codec import pack, unpack
-from coatcheck.errors import CorruptRecord, PrincipalLimit, SessionTooLarge, StoreUnavailable
+from coatcheck.errors import CorruptRecord, PrincipalLimit, StoreUnavailable
 from coatcheck.redis.base import Place
 from coatcheck.redis.calls import Call, Command, Flow, Many, Pause, Write
 from coatcheck.redis.changing import PATIENCE, Changes, Done
@@ -16,8 +15,7 @@ from coatcheck.redis.layout import TAGS, moment, tag_of
 from coatcheck.redis.rest import Session, View, view_of
 from coatcheck.redis.scripts import READ
 from coatcheck.store import token_table
-from coatcheck.store.arguments import check_mapping, check_principal, sid_bytes
-from coatcheck.store.base import MAX_META
+from coatcheck.store.arguments import check_principal, sid_bytes
 from coatcheck.store.contract import SessionInfo
 from coatcheck.store.record import Record
 from coatcheck.store.tables import EXPIRED, REVOKED
@@ -179,25 +177,3 @@ class PrincipalVerbs(Changes):
         others = [each.sid for each in living if each.sid != sid]
         for other in others[: max(0, len(others) + 1 - limit)]:
             yield from self.end_sid(bytes.fromhex(other), "evicted")
-
-
-def pack_meta(meta: Mapping[str, Any] | None) -> bytes:
-    """Raises UnstorableValue, SessionTooLarge, and TypeError for no mapping and for keys that are not str."""
-    check_mapping(_META, meta)
-    if not meta:
-        return b""
-    for key in meta:
-        if not isinstance(key, str):
-            msg = f"meta keys are str, not {type(key).__name__}"
-            raise TypeError(msg)
-    packed = pack(dict(meta), _META)
-    if len(packed) > MAX_META:
-        raise SessionTooLarge(_META, len(packed), MAX_META)
-    return packed
-
-
-def merged_meta(packed: bytes, meta: Mapping[str, Any] | None) -> bytes:
-    """What was noted, with more. Raises as ``pack_meta``."""
-    if not meta:
-        return packed
-    return pack_meta({**(unpack(packed) if packed else {}), **meta})

@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from coatcheck.clock import microseconds
 from coatcheck.errors import BadToken, SessionConflict
 from coatcheck.redis.base import Place
 from coatcheck.redis.calls import Flow, Write
 from coatcheck.redis.changing import Done, some_id
 from coatcheck.redis.layout import TokenRow
-from coatcheck.redis.principal_verbs import PrincipalVerbs, merged_meta, pack_meta
+from coatcheck.redis.principal_verbs import PrincipalVerbs
 from coatcheck.redis.rest import View
 from coatcheck.store import apply, token_table
-from coatcheck.store.arguments import check_grace, check_lifetimes, check_version
-from coatcheck.store.header import OWN_LIFETIMES, lifetimes_in_microseconds
+from coatcheck.store.arguments import check_lifetimes, check_version
+from coatcheck.store.meta import merged_meta, pack_meta
 from coatcheck.store.record import Record
-from coatcheck.store.rotation import MOST_GRACES
-from coatcheck.store.tables import CURRENT, GRACE, RETIRED
+from coatcheck.store.succession import Buried, begin_term, checked_grace, end_graces, forget_another, succeed
+from coatcheck.store.tables import CURRENT, GRACE
 
 if TYPE_CHECKING:
     from coatcheck.changes import AnyChange
@@ -40,10 +39,7 @@ class RotationVerbs(PrincipalVerbs):
         request_id: bytes | None = None,
     ) -> Flow[tuple[str | None, Record]]:
         """A new token for the same session; see the contract."""
-        check_grace(grace)
-        if not 0 <= grace <= token_table.ENDED_KEPT / 1e6:
-            msg = f"grace is {grace!r}: use seconds from 0 to {token_table.ENDED_KEPT // 1_000_000}"
-            raise ValueError(msg)
+        grace_kept = checked_grace(grace)
         place, next_token = self._successor(token, new_token)
         steps = apply.prepare(changes, "rotate")
         check_version(if_version)
@@ -65,7 +61,7 @@ class RotationVerbs(PrincipalVerbs):
                 return done._replace(answer=(None, done.answer))
             self.apply(draft, steps, if_version)
             write = self.writing(place, draft)
-            self._replace_token(write, place, draft, now, microseconds(grace))
+            self._replace_token(write, place, draft, now, grace_kept)
             return self._rotated(write, place, next_token, draft, now, request, "rotated")
 
         rotated: tuple[str | None, Record] = yield from self.change(place, work)
@@ -98,25 +94,15 @@ class RotationVerbs(PrincipalVerbs):
             if view.other is not None:
                 return Done((next_token, self._rotated_before(place, view, now)))
             draft = self.draft_of(self.live(view, now))
-            if draft.principal not in (None, principal):
-                # Another user on the same browser: nothing of the one before may be seen.
-                draft.clear()
-                draft.replace_flashes([])
-                draft.keep_takes([])
-                draft.meta = b""
+            forget_another(draft, principal)
             self.apply(draft, steps, if_version)
             write = self.writing(place, draft)
             self.bind(write, draft, binding, max(now, floor))
             self._replace_token(write, place, draft, now, 0)
-            self._end_graces(write, draft, now)
+            self._bury_all(write, draft, end_graces(draft, now), now)
             if meta:
                 draft.meta = merged_meta(draft.meta, meta)
-            draft.started = now
-            if lifetimes is not None:
-                draft.flags |= OWN_LIFETIMES
-            if lifetimes is not None or not draft.flags & OWN_LIFETIMES:
-                chosen = lifetimes or self.settings.signed_in
-                draft.idle, draft.absolute, draft.touch_interval = lifetimes_in_microseconds(chosen)
+            begin_term(draft, now, lifetimes, self.settings.signed_in)
             return self._rotated(write, place, next_token, draft, now, request, "login")
 
         def bound() -> Flow[Record]:
@@ -151,32 +137,15 @@ class RotationVerbs(PrincipalVerbs):
     def _replace_token(self, write: Write, place: Place, draft: RedisDraft, now: int, grace: int) -> None:
         assert place.other is not None
         write.guard("absent", self.layout.token(draft.tag, place.other))
-        old_hash, kept = draft.token_hash, now + token_table.ENDED_KEPT
-        graces = [each for each in draft.variable.graces if now < each[1]]
-        for token_hash, until in draft.variable.graces:
-            # A clock that is set back must not bring a grace back that no login would know of.
-            if until <= now:
-                self.bury(write, draft, token_hash, RETIRED, now, kept)
-        if grace:
-            self.bury(write, draft, old_hash, GRACE, now + grace, kept)
-            graces.append([old_hash, now + grace])
-            for token_hash, _ in graces[:-MOST_GRACES]:
-                self.bury(write, draft, token_hash, RETIRED, now, kept)
-            del graces[:-MOST_GRACES]
-        else:
-            self.bury(write, draft, old_hash, RETIRED, now, kept)
-        draft.variable = draft.variable._replace(graces=graces)
-        draft.token_hash = place.other
+        self._bury_all(write, draft, succeed(draft, place.other, now, grace), now)
         if draft.principal is not None:
             # Listed under the newest secret, like its token.
             newest = self.keyring.principal_hashes(draft.principal)[0]
             draft.variable = draft.variable._replace(principal_hash=newest)
 
-    def _end_graces(self, write: Write, draft: RedisDraft, now: int) -> None:
-        """Otherwise a token planted before the login would be a token of the user after it."""
-        for token_hash, _ in draft.variable.graces:
-            self.bury(write, draft, token_hash, RETIRED, now, now + token_table.ENDED_KEPT)
-        draft.variable = draft.variable._replace(graces=[])
+    def _bury_all(self, write: Write, draft: RedisDraft, tokens: list[Buried], now: int) -> None:
+        for token_hash, state, since in tokens:
+            self.bury(write, draft, token_hash, state, since, now + token_table.ENDED_KEPT)
 
     def _rotated(
         self, write: Write, place: Place, token: str, draft: RedisDraft, now: int, request_id: bytes, kind: str

@@ -13,12 +13,13 @@ from coatcheck.redis.calls import Flow, Write
 from coatcheck.redis.changing import Done, some_id
 from coatcheck.redis.draft import RedisDraft
 from coatcheck.redis.layout import TokenRow
-from coatcheck.redis.principal_verbs import PrincipalVerbs, pack_meta
+from coatcheck.redis.principal_verbs import PrincipalVerbs
 from coatcheck.redis.rest import View
 from coatcheck.store import apply
 from coatcheck.store.arguments import check_lifetimes, check_mapping, check_version
 from coatcheck.store.contract import Found
 from coatcheck.store.header import OWN_LIFETIMES, lifetimes_in_microseconds
+from coatcheck.store.meta import pack_meta
 from coatcheck.store.record import Record
 from coatcheck.store.tables import CURRENT, DELETED, EXPIRED, REVOKED
 

@@ -15,6 +15,7 @@ from coatcheck.store.draft import Draft
 from coatcheck.store.flash_verbs import FlashVerbs
 from coatcheck.store.full import again_when_full
 from coatcheck.store.header import OWN_LIFETIMES, lifetimes_in_microseconds
+from coatcheck.store.meta import pack_meta
 from coatcheck.store.record import Record
 from coatcheck.store.resealing import Resealing
 from coatcheck.store.rotation import RotationVerbs
@@ -52,7 +53,7 @@ class LmdbStore(RotationVerbs, FlashVerbs, Resealing, Administration):
             [*(Set(key, value) for key, value in (data or {}).items()), *(PushFlash(each) for each in flashes)]
         )
         binding = None if principal is None else self._binding(principal)
-        packed_meta = self._pack_meta(meta)
+        packed_meta = pack_meta(meta)
         token = self._tokens.mint() if token is None else token
         token_hash = self._hash(token)
         chosen = lifetimes or (self.settings.anonymous if principal is None else self.settings.signed_in)

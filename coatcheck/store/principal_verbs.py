@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from coatcheck.codec import pack, unpack
-from coatcheck.errors import CorruptRecord, PrincipalLimit, SessionTooLarge
+from coatcheck.errors import CorruptRecord, PrincipalLimit
 from coatcheck.store import audit, token_table
-from coatcheck.store.arguments import check_mapping, check_principal, sid_bytes
-from coatcheck.store.base import MAX_META
+from coatcheck.store.arguments import check_principal, sid_bytes
 from coatcheck.store.draft import delete_chunks
 from coatcheck.store.full import again_when_full
 from coatcheck.store.lmdb_errors import NoPages
@@ -172,26 +169,6 @@ class PrincipalVerbs(Sessions):
             draft.transaction.delete(draft.variable.principal_hash, row, db=draft.tables.principals)
 
     # Meta ------------------------------------------------------------------------------------------------------
-
-    @staticmethod
-    def _pack_meta(meta: Mapping[str, Any] | None) -> bytes:
-        """Raises UnstorableValue, SessionTooLarge, and TypeError for no mapping and for keys that are not str."""
-        check_mapping("meta", meta)
-        if not meta:
-            return b""
-        for key in meta:
-            if not isinstance(key, str):
-                msg = f"meta keys are str, not {type(key).__name__}"
-                raise TypeError(msg)
-        packed = pack(dict(meta), "meta")
-        if len(packed) > MAX_META:
-            raise SessionTooLarge(_META, len(packed), MAX_META)
-        return packed
-
-    def _merged_meta(self, packed: bytes, meta: Mapping[str, Any] | None) -> bytes:
-        if not meta:
-            return packed
-        return self._pack_meta({**(unpack(packed) if packed else {}), **meta})
 
 
 def _members(transaction: Transaction, tables: Tables, binding: Binding) -> list[tuple[int, bytes]]:

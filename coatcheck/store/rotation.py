@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from coatcheck.clock import microseconds
 from coatcheck.errors import BadToken, SessionConflict, SessionMissing
 from coatcheck.store import apply, audit, token_table
-from coatcheck.store.arguments import check_grace, check_lifetimes, check_version
+from coatcheck.store.arguments import check_lifetimes, check_version
 from coatcheck.store.full import again_when_full
-from coatcheck.store.header import OWN_LIFETIMES, lifetimes_in_microseconds
+from coatcheck.store.meta import merged_meta, pack_meta
 from coatcheck.store.principal_verbs import PrincipalVerbs
-from coatcheck.store.tables import GRACE, RETIRED, Transaction
+from coatcheck.store.succession import Buried, begin_term, checked_grace, end_graces, forget_another, succeed
+from coatcheck.store.tables import Transaction
 
 if TYPE_CHECKING:
     from coatcheck.changes import AnyChange
     from coatcheck.lifetimes import Lifetimes
     from coatcheck.store.draft import Draft
     from coatcheck.store.record import Record
-
-
-MOST_GRACES: Final = 8
-"""Tokens in grace that one session may have; a further rotation ends the oldest."""
 
 
 class RotationVerbs(PrincipalVerbs):
@@ -40,10 +36,7 @@ class RotationVerbs(PrincipalVerbs):
         request_id: bytes | None = None,
     ) -> tuple[str | None, Record]:
         """A new token for the same session; see the contract."""
-        check_grace(grace)
-        if not 0 <= grace <= token_table.ENDED_KEPT / 1e6:
-            msg = f"grace is {grace!r}: use seconds from 0 to {token_table.ENDED_KEPT // 1_000_000}"
-            raise ValueError(msg)
+        grace_kept = checked_grace(grace)
         token_hash, new_token, new_hash = self._successor(token, new_token)
         steps = apply.prepare(changes, "rotate")
         check_version(if_version)
@@ -62,7 +55,7 @@ class RotationVerbs(PrincipalVerbs):
                 record.in_grace = True
                 return None, record
             self._apply(draft, steps, if_version)
-            self._replace_token(draft, new_hash, now, microseconds(grace))
+            self._replace_token(draft, new_hash, now, grace_kept)
             audit.note(transaction, draft.tables, now, "rotated", draft.sid, draft.variable.principal)
             record = self._stored(draft, now, request_id)
         self.counters["rotate"] += 1
@@ -87,7 +80,7 @@ class RotationVerbs(PrincipalVerbs):
         steps = apply.prepare(changes, "login")
         check_lifetimes(lifetimes)
         check_version(if_version)
-        self._pack_meta(meta)
+        pack_meta(meta)
         self._room.look()
         with self._write() as transaction:
             now = self._now()
@@ -95,24 +88,14 @@ class RotationVerbs(PrincipalVerbs):
             if repeated is not None:
                 return new_token, repeated
             draft, _ = self._draft(transaction, token_hash, now)
-            if draft.principal not in (None, principal):
-                # Another user on the same browser: nothing of the one before may be seen.
-                draft.clear()
-                draft.replace_flashes([])
-                draft.keep_takes([])
-                draft.meta = b""
+            forget_another(draft, principal)
             self._apply(draft, steps, if_version)
             self._bind(draft, binding, now)
             self._replace_token(draft, new_hash, now, 0)
-            self._end_graces(draft, now)
+            self._bury(draft, end_graces(draft, now), now)
             if meta:
-                draft.meta = self._merged_meta(draft.meta, meta)
-            draft.started = now
-            if lifetimes is not None:
-                draft.flags |= OWN_LIFETIMES
-            if lifetimes is not None or not draft.flags & OWN_LIFETIMES:
-                chosen = lifetimes or self.settings.signed_in
-                draft.idle, draft.absolute, draft.touch_interval = lifetimes_in_microseconds(chosen)
+                draft.meta = merged_meta(draft.meta, meta)
+            begin_term(draft, now, lifetimes, self.settings.signed_in)
             audit.note(transaction, draft.tables, now, "login", draft.sid, draft.variable.principal)
             record = self._stored(draft, now, request_id)
         self.counters["login"] += 1
@@ -144,30 +127,13 @@ class RotationVerbs(PrincipalVerbs):
         return record
 
     def _replace_token(self, draft: Draft, new_hash: bytes, now: int, grace: int) -> None:
-        transaction, tables, old_hash = draft.transaction, draft.tables, draft.token_hash
-        kept = now + token_table.ENDED_KEPT
-        graces = [each for each in draft.variable.graces if now < each[1]]
-        for token_hash, until in draft.variable.graces:
-            # A clock that is set back must not bring a grace back that no login would know of.
-            if until <= now:
-                token_table.bury(transaction, tables, token_hash, draft.sid, RETIRED, now, kept)
-        if grace:
-            token_table.bury(transaction, tables, old_hash, draft.sid, GRACE, now + grace, kept)
-            graces.append([old_hash, now + grace])
-            for token_hash, _ in graces[:-MOST_GRACES]:
-                token_table.bury(transaction, tables, token_hash, draft.sid, RETIRED, now, kept)
-            del graces[:-MOST_GRACES]
-        else:
-            token_table.bury(transaction, tables, old_hash, draft.sid, RETIRED, now, kept)
-        draft.variable = draft.variable._replace(graces=graces)
-        draft.token_hash = new_hash
-        token_table.put_current(transaction, tables, new_hash, draft.sid, now)
+        self._bury(draft, succeed(draft, new_hash, now, grace), now)
+        token_table.put_current(draft.transaction, draft.tables, new_hash, draft.sid, now)
         self._refile_principal(draft)
 
-    def _end_graces(self, draft: Draft, now: int) -> None:
-        """Otherwise a token planted before the login would be a token of the user after it."""
-        for token_hash, _ in draft.variable.graces:
+    @staticmethod
+    def _bury(draft: Draft, tokens: list[Buried], now: int) -> None:
+        for token_hash, state, since in tokens:
             token_table.bury(
-                draft.transaction, draft.tables, token_hash, draft.sid, RETIRED, now, now + token_table.ENDED_KEPT
+                draft.transaction, draft.tables, token_hash, draft.sid, state, since, now + token_table.ENDED_KEPT
             )
-        draft.variable = draft.variable._replace(graces=[])
