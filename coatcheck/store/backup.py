@@ -63,6 +63,17 @@ def copy_data(environment: Environment, target: Path) -> None:
     files.sync_directory(target.parent)
 
 
+def put_in_place(home: Path, data: Path) -> None:
+    """Give a data file the name of the store's own, in one step. Both are synced, and nobody has the store open."""
+    # The old sync point must not lead into the new file.
+    (home / SYNCED).unlink(missing_ok=True)
+    files.sync_directory(home)
+    data.rename(home / files.DATA)
+    # The old lock file speaks of pages that are elsewhere now.
+    (home / files.LOCK).unlink(missing_ok=True)
+    files.sync_directory(home)
+
+
 def compact(environment: Environment) -> tuple[int, int]:
     """Put a compacted copy in the place of the data file; bytes before and after.
 
@@ -78,11 +89,5 @@ def compact(environment: Environment) -> tuple[int, int]:
     with environment.alone(ALONE_WITHIN):
         temporary.unlink(missing_ok=True)
         environment.copy_closed(temporary)
-        # The old sync point must not lead into the new file; the old file was synced for the copy.
-        (home / SYNCED).unlink(missing_ok=True)
-        files.sync_directory(home)
-        temporary.rename(home / files.DATA)
-        # The old lock file speaks of pages that are elsewhere now.
-        (home / "lock.mdb").unlink(missing_ok=True)
-        files.sync_directory(home)
+        put_in_place(home, temporary)  # the old file was synced for the copy
     return before, (home / files.DATA).stat().st_size

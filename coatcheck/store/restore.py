@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Final
 
 from coatcheck.errors import CoatcheckError, ConfigurationError, CorruptRecord, StoreUnavailable
 from coatcheck.store import files
+from coatcheck.store.backup import put_in_place
 from coatcheck.store.gate import SharedGate
 from coatcheck.store.lmdb import LmdbStore
 from coatcheck.store.recovery import recover
-from coatcheck.store.synced import SYNCED
 
 if TYPE_CHECKING:
     from coatcheck.settings import Settings
@@ -170,16 +170,10 @@ def _replace(home: Path, stage: Path, secret: str | None) -> Path | None:
         os.link(data, kept)
     if secret is not None:
         files.write_private(home / files.SECRET, secret)  # opens the store before the next step, and after it
-    # The old sync point must not lead into the new file.
-    (home / SYNCED).unlink(missing_ok=True)
-    files.sync_directory(home)
     # Opening the copy may have written to it, as the secrets and keys that it was opened with.
     _sync(stage / files.DATA)
-    (stage / files.DATA).rename(data)
-    # The old lock file speaks of pages that are elsewhere now.
-    (home / files.LOCK).unlink(missing_ok=True)
+    put_in_place(home, stage / files.DATA)
     files.write_private(home / files.MARKER, "coatcheck store\n")
-    files.sync_directory(home)
     return kept if there else None
 
 
