@@ -22,7 +22,7 @@ from coatcheck.client.places import Places
 from coatcheck.errors import CoatcheckError, RequestTimeout, SessionMissing, StoreUnavailable
 from coatcheck.messages import QuietRequest, Request, RequestFailed, RestoreFlashes
 from coatcheck.messages.packing import pack, restore
-from coatcheck.system.failures import error_of
+from coatcheck.system.failures import error_of, place_of
 
 if TYPE_CHECKING:
     from coatcheck.client.line import Line
@@ -137,9 +137,10 @@ class Sender:
             while waiting:
                 try:
                     self._send(waiting[0])
-                except Exception:  # noqa: BLE001 - the thread must outlive what it does not foresee
+                except Exception as error:  # noqa: BLE001 - the thread must outlive what it does not foresee
                     self.counters["refused"] += 1
-                    self._log.exception("a message could not be sent")
+                    # Its text may quote what was told.
+                    self._log.error("a message could not be sent: %s", place_of(error))
                 waiting.popleft()
                 if self._full and len(waiting) < MOST_WAITING // 2:
                     self._full = False

@@ -241,6 +241,28 @@ def test_an_exception_in_the_middle_of_telling_keeps_nothing_from_being_sent(mon
     sender.close()
 
 
+def test_what_nobody_foresaw_is_logged_without_its_text(caplog: pytest.LogCaptureFixture) -> None:
+    """An error may quote what was told; class and place are enough, and the next message is sent."""
+
+    class Broken(Manager):
+        def call(self, request: Request, deadline: float, *, repeatable: bool) -> Reply:
+            reply = super().call(request, deadline, repeatable=repeatable)
+            if len(self.heard) == 1:
+                msg = "the-secret-token"
+                raise KeyError(msg)
+            return reply
+
+    sender = Sender(Broken(), LOG)
+    for each in touches(2):
+        sender.tell(each)
+
+    assert sender.flush(10)
+    assert sender.counters == {"refused": 1, "sent": 1}
+    assert "KeyError at " in caplog.text
+    assert "the-secret-token" not in caplog.text
+    sender.close()
+
+
 def test_a_closed_sender_begins_again() -> None:
     """Closing sends what waits and lets the thread go; the next message starts another."""
     manager = Manager()
