@@ -12,7 +12,7 @@ import coatcheck
 from coatcheck.client import SessionClient
 from coatcheck.testing import together
 from tests.django.served import Visitor, served
-from tests.flask.test_gunicorn import WriterGateHeld
+from tests.flask.gunicorn import WriterGateHeld
 from tests.support.require import require
 from tests.system.running import RunningSystem, until
 

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,6 +17,10 @@ from http.cookies import SimpleCookie
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
+
+from coatcheck.store.files import WRITER
+from coatcheck.store.gate import WriterGate
+from tests.system.running import until
 
 ROOT = Path(__file__).parents[2]
 COOKIE = "__Host-id"
@@ -102,3 +107,31 @@ class Browser:
     def twin(self) -> Browser:
         """Another tab: the same cookie, requests of its own."""
         return Browser(self._port, self.token)
+
+
+def workers(browser: Browser) -> set[int]:
+    """The processes that answer, as soon as both do."""
+    pids: set[int] = set()
+
+    def both() -> bool:
+        pids.add(browser.twin().get("/read").json["pid"])
+        return len(pids) > 1
+
+    until(both, "one worker answers everything")
+    return pids
+
+
+class WriterGateHeld:
+    """Somebody else writes and does not stop."""
+
+    def __init__(self, home: Path) -> None:
+        self._gate = WriterGate(home / WRITER)
+
+    def __enter__(self) -> None:
+        deadline = time.monotonic() + 10
+        while not self._gate.enter():
+            assert time.monotonic() < deadline
+
+    def __exit__(self, *_: object) -> None:
+        self._gate.leave()
+        self._gate.close()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import os
 import signal
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from http.client import HTTPException
@@ -15,10 +14,8 @@ import pytest
 
 import coatcheck
 from coatcheck.client import SessionClient
-from coatcheck.store.files import WRITER
-from coatcheck.store.gate import WriterGate
 from coatcheck.testing import together
-from tests.flask.gunicorn import Browser, gunicorn
+from tests.flask.gunicorn import Browser, WriterGateHeld, gunicorn, workers
 from tests.support.require import require
 from tests.system.running import RunningSystem, until
 
@@ -54,18 +51,6 @@ def browser(served: tuple[int, Path]) -> Browser:
     browser = Browser(served[0])
     browser.get("/put", a=1)
     return browser
-
-
-def workers(browser: Browser) -> set[int]:
-    """The processes that answer, as soon as both do."""
-    pids: set[int] = set()
-
-    def both() -> bool:
-        pids.add(browser.twin().get("/read").json["pid"])
-        return len(pids) > 1
-
-    until(both, "one worker answers everything")
-    return pids
 
 
 def test_twenty_parallel_requests_keep_twenty_keys(browser: Browser) -> None:
@@ -224,22 +209,6 @@ def test_an_outage_never_changes_the_cookie(browser: Browser, home: Path) -> Non
     assert browser.get("/read").json["data"] == {"a": "1"}
     assert browser.get("/show").json == {"flashes": []}
     assert browser.get("/put", b=2).status == 200
-
-
-class WriterGateHeld:
-    """Somebody else writes and does not stop."""
-
-    def __init__(self, home: Path) -> None:
-        self._gate = WriterGate(home / WRITER)
-
-    def __enter__(self) -> None:
-        deadline = time.monotonic() + 10
-        while not self._gate.enter():
-            assert time.monotonic() < deadline
-
-    def __exit__(self, *_: object) -> None:
-        self._gate.leave()
-        self._gate.close()
 
 
 def test_without_the_actor_system_the_actor_lane_is_an_outage(tmp_path: Path) -> None:

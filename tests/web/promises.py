@@ -6,7 +6,6 @@ For any probing application in two workers; a test class says which, and under w
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,10 +13,8 @@ import pytest
 
 import coatcheck
 from coatcheck.client import SessionClient
-from coatcheck.store.files import WRITER
-from coatcheck.store.gate import WriterGate
 from coatcheck.testing import together
-from tests.flask.gunicorn import Answer, Browser
+from tests.flask.gunicorn import Answer, Browser, WriterGateHeld, workers
 from tests.system.running import until
 
 REQUESTS = int(os.environ.get("COATCHECK_ISOLATION_REQUESTS", "1600"))
@@ -26,34 +23,6 @@ REQUESTS = int(os.environ.get("COATCHECK_ISOLATION_REQUESTS", "1600"))
 
 RACES = pytest.mark.parametrize("browser", range(int(os.environ.get("COATCHECK_RACES", "1"))), indirect=True)
 """How often each race is run, with a new visitor each time; 1,000 times for a long look."""
-
-
-class WriterGateHeld:
-    """Somebody else writes and does not stop."""
-
-    def __init__(self, home: Path) -> None:
-        self._gate = WriterGate(home / WRITER)
-
-    def __enter__(self) -> None:
-        deadline = time.monotonic() + 10
-        while not self._gate.enter():
-            assert time.monotonic() < deadline
-
-    def __exit__(self, *_: object) -> None:
-        self._gate.leave()
-        self._gate.close()
-
-
-def workers(browser: Browser) -> set[int]:
-    """The processes that answer, as soon as both do."""
-    pids: set[int] = set()
-
-    def both() -> bool:
-        pids.add(browser.twin().get("/read").json["pid"])
-        return len(pids) > 1
-
-    until(both, "one worker answers everything")
-    return pids
 
 
 class Promises:
