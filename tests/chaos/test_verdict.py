@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.chaos.ledger import Entry, Kill, Ledger, Left, Outcome
-from tests.chaos.run import Report
+from tests.chaos.run import Report, of_ours
 from tests.chaos.verdict import judge
 
 CONFIRMED, UNKNOWN, BROKEN = Outcome.CONFIRMED, Outcome.UNKNOWN, Outcome.BROKEN
@@ -143,3 +143,27 @@ def test_what_was_wrong_at_once_is_found() -> None:
     wrong = Entry(mark="m", verb="read", outcome=UNKNOWN, wrong="an outage has touched the cookie", began=7, ended=8)
 
     assert found([*GOOD, wrong], LEFT) == {"wrong answer"}
+
+
+NOT_BEGUN = """\
+Traceback (most recent call last):
+  File "<string>", line 1, in <module>
+  File "/usr/lib/python3.11/multiprocessing/spawn.py", line 122, in spawn_main
+    exitcode = _main(fd, parent_sentinel)
+               ^^^^^^^^^^^^^^^^^^^^^^^^^^
+  File "/usr/lib/python3.11/multiprocessing/spawn.py", line 130, in _main
+    preparation_data = reduction.pickle.load(from_parent)
+EOFError: Ran out of input
+"""
+
+
+def test_a_process_whose_parent_was_killed_before_it_began_is_no_finding() -> None:
+    """Python says so itself; whatever else raises is still found, also right behind it."""
+    assert of_ours(f"before\n{NOT_BEGUN}after\n") == "before\nafter\n"
+    assert of_ours(NOT_BEGUN * 2) == ""
+    for other in (
+        NOT_BEGUN.replace("multiprocessing/spawn.py", "coatcheck/system/wire.py"),
+        NOT_BEGUN.replace("EOFError: Ran out of input", "KeyError: 5"),
+        NOT_BEGUN.replace("EOFError", '  File "/x/coatcheck/system/transport.py", line 3, in f\n    load()\nEOFError'),
+    ):
+        assert of_ours(NOT_BEGUN + other) == other
