@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
@@ -24,6 +25,7 @@ LimitPolicy = Literal["evict-oldest", "refuse"]
 ConflictPolicy = Literal["last-write", "reject"]
 EndedPolicy = Literal["drop", "error"]
 OutagePolicy = Literal["503", "anonymous", "read-only"]
+RedisMode = Literal["none", "standby", "shared"]
 
 _CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "lane": get_args(Lane),
@@ -32,6 +34,7 @@ _CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "on_conflict": get_args(ConflictPolicy),
     "on_ended": get_args(EndedPolicy),
     "on_outage": get_args(OutagePolicy),
+    "redis": get_args(RedisMode),
 }
 _POSITIVE: Final = ("map_size", "max_session_bytes", "max_flashes", "gate_timeout", "ask_timeout", "pool_size")
 
@@ -80,6 +83,13 @@ class Settings:
     on_principal_limit: LimitPolicy | None = None
     """``evict-oldest`` (default) or ``refuse``."""
 
+    redis: RedisMode | None = None
+    """``none`` (default), or what Redis is for (``COATCHECK_REDIS``): ``standby``, a copy that another host can take
+    over; ``shared``, the truth for any number of hosts."""
+
+    redis_prefix: str | None = None
+    """What stands in front of every key in Redis (``COATCHECK_REDIS_PREFIX``); default ``coatcheck``."""
+
     # Per client. -----------------------------------------------------------------------------------------------
 
     anonymous: Lifetimes = ANONYMOUS
@@ -106,6 +116,9 @@ class Settings:
 
     pool_size: int = 16
     """Endpoints of the actor lane in one process."""
+
+    redis_url: str | None = field(default=None, repr=False)
+    """Where Redis is (``COATCHECK_REDIS_URL``): see :mod:`coatcheck.redis.connecting`. It may hold a password."""
 
     port: int | None = None
     """Admin port of the actor system (``COATCHECK_PORT``); None: any free one."""
@@ -139,6 +152,7 @@ class Settings:
                 msg = f"{name} is {value!r}: use a number above 0"
                 raise ConfigurationError(msg)
         _check_bind(self.bind)
+        _check_redis(self.redis_url, self.redis_prefix)
         file = self.encryption_keys_file
         if file is not None:
             if not isinstance(file, (str, Path)) or not str(file).strip():
@@ -198,6 +212,17 @@ def _check_bind(bind: Any) -> None:
         raise ConfigurationError(msg)
 
 
+def _check_redis(url: Any, prefix: Any) -> None:
+    if url is not None and (not isinstance(url, str) or "://" not in url):
+        # Not the value: there may be a password in it.
+        msg = "redis_url is no URL: use one such as redis://localhost or rediss://user:password@host:6379/0"
+        raise ConfigurationError(msg)
+    if prefix is not None and (not isinstance(prefix, str) or not _PREFIXES.fullmatch(prefix)):
+        msg = f"redis_prefix is {prefix!r}: use letters, digits and . _ : - only"
+        raise ConfigurationError(msg)
+
+
+_PREFIXES: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _PREFIX: Final = "COATCHECK_"
 _WHOLE: Final = ("map_size", "max_session_bytes", "max_flashes", "max_sessions_per_principal", "pool_size", "port")
 _SECONDS: Final = ("gate_timeout", "ask_timeout")

@@ -95,6 +95,9 @@ def test_the_process_environment_is_the_default(monkeypatch: pytest.MonkeyPatch)
         ("home", " "),
         ("home", 5),
         ("home", b"state"),
+        ("redis", "active"),
+        ("redis_prefix", "{a}"),
+        ("redis_prefix", ""),
         ("encryption_keys_file", " "),
         ("encryption_keys_file", 5),
         ("anonymous", 3600),
@@ -147,6 +150,16 @@ def test_repr_shows_no_secret() -> None:
     assert settings.secrets == ("do-not-show-me",)
 
 
+@pytest.mark.parametrize("url", ["localhost:6379/top-secret", "", 5])
+def test_a_redis_url_that_is_none_is_not_shown(url: Any) -> None:
+    """It may hold a password, so it is in no error and no ``repr``; what is wrong is said without it."""
+    with pytest.raises(ConfigurationError, match="redis_url is no URL: use one such as redis://") as caught:
+        Settings(redis_url=url)
+
+    assert "top-secret" not in str(caught.value)
+    assert "top-secret" not in repr(Settings(redis_url="redis://:top-secret@host"))
+
+
 def test_every_limit_has_its_variable() -> None:
     """Numbers come from the environment too."""
     environ = {"COATCHECK_MAX_SESSION_BYTES": "131072", "COATCHECK_GATE_TIMEOUT": "0.5", "COATCHECK_ON_ENDED": "error"}
@@ -193,6 +206,7 @@ def test_the_page_of_settings_has_them_all() -> None:
     environ |= {"COATCHECK_DURABILITY": "commit", "COATCHECK_CLOCK": "file:c", "COATCHECK_ON_ENDED": "error"}
     environ |= {"COATCHECK_ON_PRINCIPAL_LIMIT": "refuse", "COATCHECK_ON_CONFLICT": "reject"}
     environ |= {"COATCHECK_ON_OUTAGE": "read-only", "COATCHECK_BIND": "127.0.0.2"}
+    environ |= {"COATCHECK_REDIS": "standby", "COATCHECK_REDIS_URL": "redis://localhost"}
     environ |= {row[1]: "1" for row in rows if row[1] not in environ}
     plain, read = Settings.load(environ={}), Settings.load(environ=environ)
     wide = {each.name: each.default for each in fields(Policy)}

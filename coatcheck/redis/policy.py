@@ -22,6 +22,12 @@ FORMAT: Final = b"1"
 """The layout of the keys."""
 
 _SERVERS: Final = ("durability", "map_size")
+_OURS: Final = ("redis", "redis_prefix")
+"""What is not compared like a limit: the mode is, see ``_compare_mode``."""
+
+SHARED: Final = "shared"
+STANDBY: Final = "standby"
+
 _SIZE: Final = 8
 
 
@@ -40,15 +46,17 @@ def settle(layout: Layout, settings: Settings, fingerprints: Sequence[bytes]) ->
         if found:
             policy = _read(found, layout)
             _compare(policy, settings, layout)
+            _compare_mode(found, settings, layout)
             yield from _compare_secrets(found, layout, fingerprints)
             return policy
         wishes = {each.name: getattr(settings, each.name) for each in fields(Policy)}
-        policy = Policy(**{name: value for name, value in wishes.items() if value is not None})
+        policy = Policy(**{name: value for name, value in wishes.items() if value is not None and name not in _OURS})
         write = Write(Call(READ, (layout.meta,), (layout.of_tag("0"), b"-", b"")))
         write.guard("absent", layout.meta)
         write.run(
             "HSET", layout.meta, "format", FORMAT, "policy", msgpack.packb(asdict(policy)),
             "fingerprints", b"".join(fingerprints), "incarnation", secrets.token_bytes(16),
+            "mode", mode_of(settings),
         )  # fmt: skip
         if (yield write.call()) == 1:
             return policy
@@ -69,12 +77,32 @@ def _read(found: dict[bytes, bytes], layout: Layout) -> Policy:
 def _compare(policy: Policy, settings: Settings, layout: Layout) -> None:
     for each in fields(Policy):
         wish, have = getattr(settings, each.name), getattr(policy, each.name)
-        if wish is not None and wish != have:
+        if wish is not None and wish != have and each.name not in _OURS:
             msg = (
                 f"{each.name} is {have!r} in the store {layout.prefix!r} in Redis, but {wish!r} was asked for: leave "
                 f"the setting out to use the store's, or use another prefix"
             )
             raise ConfigurationError(msg)
+
+
+def mode_of(settings: Settings) -> str:
+    """What a store that opens Redis with these settings takes it for."""
+    return STANDBY if settings.redis == STANDBY else SHARED
+
+
+def _compare_mode(found: dict[bytes, bytes], settings: Settings, layout: Layout) -> None:
+    have, wish = found.get(b"mode", SHARED.encode()).decode(errors="replace"), mode_of(settings)
+    if have != wish:
+        why = (
+            "the copy of a standby host, which would not know of what others write there"
+            if have == STANDBY
+            else "the truth of its hosts, which one host's copy would write over"
+        )
+        msg = (
+            f"the store {layout.prefix!r} in Redis has redis={have!r}, but redis={wish!r} was asked for: it is {why}; "
+            f"use the same mode, or another prefix; docs/redis.md says how to change it"
+        )
+        raise ConfigurationError(msg)
 
 
 def _compare_secrets(found: dict[bytes, bytes], layout: Layout, fingerprints: Sequence[bytes]) -> Flow[None]:

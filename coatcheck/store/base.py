@@ -22,6 +22,7 @@ from coatcheck.tokens import Tokens
 if TYPE_CHECKING:
     from coatcheck.clock import Clock
     from coatcheck.settings import Settings
+    from coatcheck.store.policy import Policy
     from coatcheck.store.tables import Tables
     from coatcheck.store.upkeep import Upkeep
 
@@ -103,14 +104,16 @@ class StoreBase:
         if former is not None:
             release(former)
 
-    def prepare(self) -> None:
-        """Make the store if it is absent, see that it can be opened, and leave nothing open.
+    def prepare(self) -> Policy:
+        """Make the store if it is absent, see that it can be opened, and leave nothing open; its policy.
 
         Raises ConfigurationError and StoreUnavailable.
         """
-        if self._environment is None:
-            self._join()
+        joined = self._environment is None
+        found = self.environment.policy
+        if joined:
             self.close()
+        return found
 
     def close(self) -> None:
         """Give back what is open. The next verb opens again."""

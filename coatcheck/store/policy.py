@@ -25,7 +25,8 @@ STORE_FORMAT: Final = 1
 """The layout of the tables. A newer one is refused, an older one would be upgraded under the exclusive gate."""
 
 CHANGEABLE: Final = (
-    "map_size", "max_session_bytes", "max_flashes", "max_sessions_per_principal", "on_principal_limit",
+    "map_size", "max_session_bytes", "max_flashes", "max_sessions_per_principal", "on_principal_limit", "redis",
+    "redis_prefix",
 )  # fmt: skip
 """What can be changed in a store that exists, while nobody has it open. Durability stays as it was settled."""
 
@@ -44,6 +45,8 @@ class Policy:
     max_flashes: int = 100
     max_sessions_per_principal: int = 0
     on_principal_limit: str = "evict-oldest"
+    redis: str = "none"
+    redis_prefix: str = "coatcheck"
 
 
 def settle(
@@ -67,9 +70,11 @@ def settle(
         transaction.put(_FINGERPRINTS, b"".join(fingerprints), db=tables.meta)
         if sealing is not None:
             encryption.note(transaction, tables, [sealing.newest])
+        _require_mode(policy, settings)
         return policy
     policy = read(transaction, tables, settings.home)
     compare(policy, settings)
+    _require_mode(policy, settings)
     _compare_secrets(transaction, tables, settings.home, fingerprints)
     encryption.agree(transaction, tables, settings.home, sealing, any_keys=any_keys)
     return policy
@@ -100,6 +105,18 @@ def compare(policy: Policy, settings: Settings) -> None:
                 f"to use the store's, or {other if name in CHANGEABLE else 'make a new store'}"
             )
             raise ConfigurationError(msg)
+
+
+def _require_mode(policy: Policy, settings: Settings) -> None:
+    """A URL says where Redis is, not what for: guessed wrong, either nothing would be kept there or it would rule."""
+    if settings.redis_url is not None and policy.redis == "none":
+        command = HOW_TO_CHANGE.format(home=settings.home, name="redis", value="standby|shared")
+        msg = (
+            f"redis_url is given, but the store {settings.home} has redis='none': say what Redis is for, when the "
+            f"store is made with redis='standby' or redis='shared' (COATCHECK_REDIS), later with {command}; or "
+            f"leave the URL out"
+        )
+        raise ConfigurationError(msg)
 
 
 def write(transaction: Transaction, tables: Tables, policy: Policy) -> None:

@@ -14,11 +14,11 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, get_args
 
 import coatcheck
 from coatcheck.errors import CoatcheckError, ConfigurationError
-from coatcheck.settings import Settings
+from coatcheck.settings import RedisMode, Settings
 from coatcheck.store.policy import CHANGEABLE
 from coatcheck.system.files import SystemRuns, lock_system
 
@@ -56,6 +56,8 @@ def _parser(program: str) -> argparse.ArgumentParser:
     parser.add_argument("--home", help="the state directory (default: COATCHECK_HOME; demo: demo-state)")
     parser.add_argument("--port", type=int, help="serve: of the actor system (default: any); demo: of the shop (8000)")
     parser.add_argument("--bind", help="serve: the address to listen on (127.0.0.1); any other has its risks")
+    parser.add_argument("--redis-url", help="serve: where Redis is (COATCHECK_REDIS_URL, which no other process sees)")
+    parser.add_argument("--redis", choices=get_args(RedisMode), help="serve: what Redis is for: standby or shared")
     parser.add_argument("--lane", choices=("direct", "actor"), help="demo: how the shop reaches its sessions (direct)")
     parser.add_argument("--json", action="store_true", help="status: one JSON object instead of lines")
     parser.add_argument("--timeout", type=float, help="status: seconds for all answers (3)")
@@ -113,7 +115,13 @@ def _run(arguments: argparse.Namespace) -> int:
         from coatcheck.system.demo import demo
 
         return demo(arguments.home or "demo-state", lane=arguments.lane or "direct", port=arguments.port or 8000)
-    settings = Settings.load(arguments.home, port=arguments.port, bind=arguments.bind)
+    settings = Settings.load(
+        arguments.home,
+        port=arguments.port,
+        bind=arguments.bind,
+        redis_url=arguments.redis_url,
+        redis=arguments.redis,
+    )
     return serve(settings, level=arguments.log_level, as_json=arguments.log_format == "json")
 
 

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final
 
-from coatcheck.errors import CoatcheckError, RequestTimeout, StoreUnavailable
+from coatcheck.errors import CoatcheckError, ConfigurationError, RequestTimeout, StoreUnavailable
 from coatcheck.messages import ActorReport, InspectActor
 from coatcheck.store.lmdb import LmdbStore
 from coatcheck.store.opener import boot_id
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from coatcheck.settings import Settings
+    from coatcheck.store.policy import Policy
 
 STOP_WITHIN: Final = 8.0
 """Seconds in which everything may end in good order, from the signal on."""
@@ -72,7 +73,7 @@ class Runner:
         """
         self._export()
         self._warn()
-        LmdbStore(self._settings, background=False).prepare()  # the duty is the manager's
+        self._export_redis(LmdbStore(self._settings, background=False).prepare())  # the duty is the manager's
         port = free_port(self._settings.port, self._settings.bind)
         process.adopt_orphans()
         process.raise_open_files()
@@ -101,6 +102,26 @@ class Runner:
             os.environ["COATCHECK_ENCRYPTION_KEYS_FILE"] = str(settings.encryption_keys_file)
         os.environ["THESPLOG_FILE"] = str(settings.home / "thespian.log")
         os.environ["THESPLOG_FILE_MAXSIZE"] = "65536"
+
+    def _export_redis(self, policy: Policy) -> None:
+        """The mode as the store has it, and where Redis is. Raises ConfigurationError for what cannot work."""
+        settings = self._settings
+        os.environ["COATCHECK_REDIS"] = policy.redis
+        if policy.redis == "none":
+            return
+        if settings.redis_url is None:
+            msg = (
+                f"the store {settings.home} has redis={policy.redis!r}, and nothing says where Redis is: set "
+                f"COATCHECK_REDIS_URL or give --redis-url"
+            )
+            raise ConfigurationError(msg)
+        try:
+            from coatcheck.redis import connecting
+        except ModuleNotFoundError as error:
+            raise ConfigurationError(str(error)) from error
+        connecting.maker(connecting.client_of, settings.redis_url, None, {})
+        os.environ["COATCHECK_REDIS_URL"] = settings.redis_url
+        os.environ["COATCHECK_REDIS_PREFIX"] = policy.redis_prefix
 
     def _warn(self) -> None:
         bind = self._settings.bind
