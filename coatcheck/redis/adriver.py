@@ -12,6 +12,7 @@ from redis.exceptions import NoScriptError
 from coatcheck.errors import CoatcheckError
 from coatcheck.redis import connecting, failures
 from coatcheck.redis.calls import Ask, Call, Command, Flow, Many, Pause
+from coatcheck.redis.circuit import Circuit
 from coatcheck.redis.driver import CHUNK
 
 R = TypeVar("R")
@@ -20,9 +21,10 @@ R = TypeVar("R")
 class AsyncDriver:
     """A client of ``redis.asyncio``, and what it takes to run verbs with it."""
 
-    def __init__(self, make: Callable[[], Any], *, owned: bool = True) -> None:
-        """``make``: makes a client when it is needed; ``owned``: close it too."""
+    def __init__(self, make: Callable[[], Any], *, owned: bool = True, circuit: Circuit | None = None) -> None:
+        """``make``: makes a client when it is needed; ``owned``: close it too; ``circuit``: see the twin."""
         self._make = make
+        self.circuit = circuit or Circuit()
         self._owned = owned
         self._client: Any = None
         self._is_cluster = False
@@ -64,18 +66,21 @@ class AsyncDriver:
             flow.close()
 
     async def _answer(self, request: Any) -> Any:
-        with failures.translated():
-            if isinstance(request, Call):
-                return await self._call(request)
-            if isinstance(request, Command):
-                return await (await self._ready()).execute_command(request.name, *request.arguments)
-            if isinstance(request, Many):
-                return await self._many(request)
-            if isinstance(request, Ask):
-                return await self._ask(request)
-        assert isinstance(request, Pause)
-        await asyncio.sleep(request.seconds)
-        return None
+        if isinstance(request, Pause):
+            await asyncio.sleep(request.seconds)
+            return None
+        with failures.translated(), self.circuit.guard():
+            return await self._asked(request)
+
+    async def _asked(self, request: Any) -> Any:
+        if isinstance(request, Call):
+            return await self._call(request)
+        if isinstance(request, Command):
+            return await (await self._ready()).execute_command(request.name, *request.arguments)
+        if isinstance(request, Many):
+            return await self._many(request)
+        assert isinstance(request, Ask)
+        return await self._ask(request)
 
     async def _call(self, call: Call) -> Any:
         client = await self._ready()
@@ -87,7 +92,7 @@ class AsyncDriver:
     async def _many(self, many: Many) -> list[Any]:
         client = await self._ready()
         if self._is_cluster or len(many.calls) == 1:
-            return [await self._answer(each) for each in many.calls]
+            return [await self._asked(each) for each in many.calls]
         replies: list[Any] = []
         for start in range(0, len(many.calls), CHUNK):
             replies += await self._piped(client, many.calls[start : start + CHUNK])

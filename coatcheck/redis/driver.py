@@ -12,6 +12,7 @@ from redis.exceptions import NoScriptError
 from coatcheck.errors import CoatcheckError
 from coatcheck.redis import connecting, failures
 from coatcheck.redis.calls import Ask, Call, Command, Flow, Many, Pause
+from coatcheck.redis.circuit import Circuit
 
 R = TypeVar("R")
 
@@ -22,9 +23,13 @@ CHUNK: Final = 500
 class Driver:
     """A client, and what it takes to run verbs with it."""
 
-    def __init__(self, make: Callable[[], Any], *, owned: bool = True) -> None:
-        """``make``: makes a Redis or RedisCluster of redis-py when it is needed; ``owned``: close it too."""
+    def __init__(self, make: Callable[[], Any], *, owned: bool = True, circuit: Circuit | None = None) -> None:
+        """``make``: makes a Redis or RedisCluster of redis-py when it is needed; ``owned``: close it too.
+
+        ``circuit``: shared with others who speak to the same Redis; without one, its own.
+        """
         self._make = make
+        self.circuit = circuit or Circuit()
         self._owned = owned
         self._client: Any = None
         self._is_cluster = False
@@ -61,18 +66,21 @@ class Driver:
             return result
 
     def _answer(self, request: Any) -> Any:
-        with failures.translated():
-            if isinstance(request, Call):
-                return self._call(request)
-            if isinstance(request, Command):
-                return self.client.execute_command(request.name, *request.arguments)
-            if isinstance(request, Many):
-                return self._many(request)
-            if isinstance(request, Ask):
-                return self._ask(request)
-        assert isinstance(request, Pause)
-        time.sleep(request.seconds)
-        return None
+        if isinstance(request, Pause):
+            time.sleep(request.seconds)
+            return None
+        with failures.translated(), self.circuit.guard():
+            return self._asked(request)
+
+    def _asked(self, request: Any) -> Any:
+        if isinstance(request, Call):
+            return self._call(request)
+        if isinstance(request, Command):
+            return self.client.execute_command(request.name, *request.arguments)
+        if isinstance(request, Many):
+            return self._many(request)
+        assert isinstance(request, Ask)
+        return self._ask(request)
 
     def _call(self, call: Call) -> Any:
         try:
@@ -84,7 +92,7 @@ class Driver:
     def _many(self, many: Many) -> list[Any]:
         client = self.client
         if self._is_cluster or len(many.calls) == 1:
-            return [self._answer(each) for each in many.calls]
+            return [self._asked(each) for each in many.calls]
         replies: list[Any] = []
         for start in range(0, len(many.calls), CHUNK):
             replies += self._piped(client, many.calls[start : start + CHUNK])
