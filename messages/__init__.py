@@ -6,6 +6,7 @@ module                  who asks                                                
 ``sessions``            applications                                              the SessionManager
 ``upkeep``              administrators                                            the SessionManager
 ``admin``               administrators                                            every actor, the manager
+``redis``               administrators                                            the RedisPersistence
 ``supervision``         who joins a system                                        the SystemSupervisor
 ``failures``            -                                                         every actor
 ======================  ========================================================  ==========================
@@ -30,6 +31,7 @@ from coatcheck.messages.admin import (
 )
 from coatcheck.messages.failures import RequestFailed
 from coatcheck.messages.packing import Message, QuietRequest, Reply, Request
+from coatcheck.messages.redis import InspectRedis, RedisInspected
 from coatcheck.messages.sessions import (
     AddFlash,
     CreateSession,
@@ -87,6 +89,7 @@ __all__ = [
     "FlashesRestored",
     "FlashesTaken",
     "InspectActor",
+    "InspectRedis",
     "InspectStore",
     "ListSessions",
     "LoadSession",
@@ -94,6 +97,7 @@ __all__ = [
     "ManagerFound",
     "Message",
     "QuietRequest",
+    "RedisInspected",
     "Reply",
     "Request",
     "RequestFailed",

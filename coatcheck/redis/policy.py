@@ -37,7 +37,7 @@ def settle(layout: Layout, settings: Settings, fingerprints: Sequence[bytes]) ->
         if getattr(settings, name) is not None:
             msg = f"{name} was asked for, but in Redis that is the server's: leave it out, and configure the server"
             raise ConfigurationError(msg)
-    if settings.encryption_keys or settings.encryption_keys_file:
+    if mode_of(settings) == SHARED and (settings.encryption_keys or settings.encryption_keys_file):
         msg = "a RedisStore does not encrypt yet: leave encryption_keys out, and use TLS and disk encryption of Redis"
         raise ConfigurationError(msg)
     while True:

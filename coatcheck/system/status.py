@@ -39,7 +39,7 @@ class SystemStatus:
     """Why no sessions are served, with the remedy; None when they are."""
 
     actors: list[dict[str, Any]] = field(default_factory=list)
-    """The process that runs the system, the supervisor, the manager: ``actor``, ``pid``, ``state``, and more.
+    """The process that runs the system, the supervisor and its children: ``actor``, ``pid``, ``state``, and more.
 
     ``state``: ``alive``, ``silent`` (did not answer in time), ``starting`` or ``absent``.
     """
@@ -80,6 +80,7 @@ def _look(settings: Settings, deadline: float, found: SystemStatus) -> None:
             if each["actor"] == row["actor"]:
                 row.update(pid=each["pid"], state=each["state"], restarts=each["restarts"])
         found.actors.append(row)
+        found.actors += [dict(each) for each in report.children if each["actor"] != row["actor"]]
         manager = find_manager(base, _left(deadline))
         row["state"] = "silent"
         _require_ready(base, manager, deadline, row)
@@ -124,7 +125,12 @@ def _line(row: dict[str, Any]) -> str:
         more.append(f"up {timedelta(seconds=int(row['uptime']))}")
     if "restarts" in row:
         more.append(f"{row['restarts']} restarts")
-    if "ready" in row.get("details", {}):
-        more.append("store open" if row["details"]["ready"] else "store not open")
+    details = row.get("details", {})
+    if "ready" in details:
+        more.append("store open" if details["ready"] else "store not open")
+    if "mode" in details:
+        more.append(f"redis {details['mode']}")
+        more += [] if details["error"] is None else [details["error"]]
+        more += [each["text"] for each in details["findings"]]
     pid = "-" if row["pid"] is None else row["pid"]
     return f"{row['actor']:<16} {pid:>8} {row['state']:<8} {', '.join(more)}".rstrip()
