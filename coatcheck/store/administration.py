@@ -8,17 +8,21 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from coatcheck.errors import ConfigurationError
-from coatcheck.store import audit, backup
+from coatcheck.store import audit, backup, header, history
+from coatcheck.store.arguments import check_principal, sid_bytes
 from coatcheck.store.check import check
 from coatcheck.store.contract import CheckReport, CleanupReport, SessionInfo, StoreStats
+from coatcheck.store.draft import read_chunks
 from coatcheck.store.expiry import sweep, sweep_batch
 from coatcheck.store.full import again_when_full
+from coatcheck.store.header import CHUNKED
 from coatcheck.store.policy import CHANGEABLE, Policy, read, write
 from coatcheck.store.sessions import Sessions
 from coatcheck.store.statistics import count
 
 if TYPE_CHECKING:
     from coatcheck.store.audit import AuditEvent
+    from coatcheck.store.record import Record
     from coatcheck.store.tables import Tables, Transaction
 
 _SLICE = 200
@@ -68,6 +72,34 @@ class Administration(Sessions):
         """Audit events after that sequence number, oldest first."""
         with self._read() as transaction:
             return list(audit.events(transaction, self._tables, ring, after, limit, self._sealing))
+
+    def session(self, sid: str) -> Record | None:
+        """The live session with this sid (32 hex digits), as it is; for administrators: no touch, no token.
+
+        Raises CorruptRecord, and EncryptionKeyMissing once what is sealed is looked at.
+        """
+        key = sid_bytes(sid)
+        with self._read() as transaction:
+            row = transaction.get(key, db=self._tables.sessions)
+            if row is None:
+                return None
+            row = header.current(row)
+            body = b"".join(read_chunks(transaction, self._tables, key)) if row[1] & CHUNKED else None
+        record = self._record_at(key, row, body)
+        return record if self._now() < record.expires_at else None
+
+    def history(self, *, sid: str | None = None, principal: str | None = None) -> list[tuple[bytes, AuditEvent]]:
+        """All audit events of a session, or of a principal, with their ring, in the order of time."""
+        with self._read() as transaction:
+            return history.events_of(transaction, self._tables, self._sealing, sid=sid, principal=principal)
+
+    @again_when_full
+    def forget(self, principal: str) -> int:
+        """Take a principal out of the audit events, and all that was noted with them; how many events that were.
+
+        What happened to which session, and when, stays. Sessions are not touched: revoke them before.
+        """
+        return history.forget(self.environment, self._sealing, check_principal(principal), self.settings.gate_timeout)
 
     def stats(self) -> StoreStats:
         """Counts and sizes; see the contract."""
