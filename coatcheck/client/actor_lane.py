@@ -18,6 +18,7 @@ from coatcheck.client.line import Line, ManagerLine
 from coatcheck.client.sender import Sender
 from coatcheck.errors import BadToken, StoreUnavailable
 from coatcheck.keyring import keyring_from
+from coatcheck.metering import meter_of
 from coatcheck.store.arguments import (
     check_changes,
     check_grace,
@@ -63,6 +64,7 @@ class ActorStore:
         self._line: Line = line or ManagerLine(settings, log)
         self.sender = Sender(self._line, log)
         """Where what is told waits to be sent; its ``counters`` say what became of it."""
+        self._told = meter_of(settings.home).add("told", self, self.sender.counters)
         self._minter: Tokens | None = None
 
     # Sessions --------------------------------------------------------------------------------------------------
@@ -164,6 +166,7 @@ class ActorStore:
         if not isinstance(request, m.QuietRequest):
             msg = f"{type(request).__name__} is not told but asked: use the verb of its name"
             raise TypeError(msg)
+        self._told.begin()
         return self.sender.tell(request)
 
     def rotate(
@@ -263,6 +266,7 @@ class ActorStore:
 
     def restore_soon(self, token: str, take_id: str) -> None:
         """The same, without waiting: as soon as the system answers, while it can be put back."""
+        self._told.begin()
         self.sender.tell(m.RestoreFlashes(token=token, take_id=take_id, deadline=self._deadline(_RESTORED_WITHIN)))
 
     # Principals ------------------------------------------------------------------------------------------------
@@ -330,6 +334,7 @@ class ActorStore:
     def close(self) -> None:
         """Send what is waiting to be told, for two seconds at most; then give back what is open. See the contract."""
         self.sender.close()
+        self._told.end()
         self._line.close()
 
     # Asking ----------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from coatcheck.client.twins import Runner, iterating, lasting, reading, writing
 from coatcheck.clock import clock_from
 from coatcheck.errors import ConfigurationError, StoreUnavailable
 from coatcheck.keyring import keyring_from
+from coatcheck.metering import meter_of
 from coatcheck.outage import OutageLog
 from coatcheck.sealing import sealing_of
 from coatcheck.session import Session
@@ -62,6 +63,7 @@ class SessionClient:
         """Whether the store is in this process: loads take microseconds and wait for nobody."""
         self.counters: Counter[str] = Counter()
         """What sessions of this client met, in this process: ``ended``, ``dropped``, ``outage``, ..."""
+        self._counted = meter_of(settings.home).add("session", self, self.counters)
         self._outages = OutageLog(self.clock)
         self.runner = Runner(settings.pool_size, self.store if isinstance(self.store, LmdbStore) else None)
         """Where the a-twins run."""
@@ -140,6 +142,7 @@ class SessionClient:
     def count(self, name: str) -> None:
         """Add one to a counter. No lock, which a fork might take along: a count may be lost to a thread."""
         self.counters[name] += 1
+        self._counted.begin()
 
     def note_outage(self, error: StoreUnavailable) -> None:
         """Count a session that went on without the store, and say so once in a while."""
@@ -321,6 +324,7 @@ class SessionClient:
         """Give back what is open. The next verb opens again."""
         self.runner.close()
         self.store.close()
+        self._counted.end()
 
     aclose = lasting(close)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from coatcheck.clock import clock_from
 from coatcheck.keyring import Keyring, keyring_from
+from coatcheck.metering import meter_of
 from coatcheck.sealing import Sealing, refuse_secrets, sealing_of
 from coatcheck.store import files, policy
 from coatcheck.store.environment import Environment
@@ -41,6 +42,8 @@ class StoreBase:
         self.settings = settings
         self.clock: Clock = clock or clock_from(settings.clock)
         self.counters: Counter[str] = Counter()
+        self._meter = meter_of(settings.home)
+        self._counted = self._meter.add("store", self, self.counters)
         self._background = background
         self._environment: Environment | None = None
         self._here: Environment  # as last joined, for use inside a transaction: joining there would wait for itself
@@ -65,7 +68,7 @@ class StoreBase:
         """The environment of this process, joined at the first use."""
         return self._environment or self._join()
 
-    def _join(self) -> Environment:
+    def _join(self, *, counted: bool = True) -> Environment:
         settings = self.settings
         files.prepare_directory(settings.home)
         keyring = keyring_from(settings.secrets, settings.home / files.SECRET)
@@ -78,6 +81,7 @@ class StoreBase:
 
         environment = environment_at(settings.home, founder, self.clock)
         environment.upkeep.background |= self._background
+        environment.on_opened = self._meter.wake
         try:
             environment.open()
             # Where this process had it open already, somebody else was the founder: compare.
@@ -92,6 +96,8 @@ class StoreBase:
         self._room = Room(environment)
         self._here = environment
         self._exchange(environment)
+        if counted:
+            self._counted.begin()
         return environment
 
     def _exchange(self, environment: Environment | None) -> None:
@@ -110,6 +116,8 @@ class StoreBase:
         Raises ConfigurationError and StoreUnavailable.
         """
         joined = self._environment is None
+        if joined:
+            self._join(counted=False)
         found = self.environment.policy
         if joined:
             self.close()
@@ -118,6 +126,7 @@ class StoreBase:
     def close(self) -> None:
         """Give back what is open. The next verb opens again."""
         self._exchange(None)
+        self._counted.end()
 
     @property
     def upkeep(self) -> Upkeep:

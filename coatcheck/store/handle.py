@@ -60,6 +60,7 @@ class Handle(Presence):
         self.on_pinned: Callable[[], None] = _nothing
         self.on_forked: Callable[[], None] = _nothing
         self.on_left_open: Callable[[], None] = _nothing
+        self.on_opened: Callable[[], None] = _nothing
         self.users = 0
         self._founder = founder
         self._pid = 0
@@ -123,6 +124,7 @@ class Handle(Presence):
                     if self._handle is None:
                         shared.close()
                     raise
+                self.on_opened()
             except OSError as error:
                 raise files.explained(error, self.home) from error
 

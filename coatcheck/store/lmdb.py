@@ -106,12 +106,12 @@ class LmdbStore(RotationVerbs, FlashVerbs, Resealing, Administration):
             self._join()
         token_hash = self._tokens.hash_of(token)
         if token_hash is None:
-            self.counters["forged"] += 1
+            self.counters["absent_forged"] += 1
             return None
         now = self._now()
         found = self._look(token_hash, now)
         if not isinstance(found, Record):
-            self.counters[found[0]] += 1
+            self.counters[f"absent_{found[0]}"] += 1
             return None
         self.counters["load"] += 1
         if touch and now >= found.touch_due_at:
@@ -142,12 +142,12 @@ class LmdbStore(RotationVerbs, FlashVerbs, Resealing, Administration):
             self._join()
         token_hash = self._tokens.hash_of(token)
         if token_hash is None:
-            self.counters["forged"] += 1
+            self.counters["absent_forged"] += 1
             return Found(reason="forged")
         found = self._look(token_hash, self._now())
         if isinstance(found, Record):
             return Found(found)
-        self.counters[found[0]] += 1
+        self.counters[f"absent_{found[0]}"] += 1
         return Found(reason=found[0], ended_ago=found[1])
 
     @again_when_full
@@ -190,7 +190,7 @@ class LmdbStore(RotationVerbs, FlashVerbs, Resealing, Administration):
         environment = self._environment or self._join()
         token_hash = self._tokens.hash_of(token)
         if token_hash is None:
-            self.counters["forged"] += 1
+            self.counters["absent_forged"] += 1
             return False
         with self._write() as transaction:
             now = self._now()

@@ -45,7 +45,7 @@ class Sessions(StoreBase):
             self._join()
         token_hash = self._tokens.hash_of(token)
         if token_hash is None:
-            self.counters["forged"] += 1
+            self.counters["absent_forged"] += 1
             raise BadToken
         return token_hash
 
@@ -78,7 +78,7 @@ class Sessions(StoreBase):
         return draft
 
     def _miss(self, reason: Reason) -> NoReturn:
-        self.counters[reason] += 1
+        self.counters[f"absent_{reason}"] += 1
         raise SessionMissing(reason)
 
     def _end(self, draft: Draft, state: int, now: int, kind: str) -> None:

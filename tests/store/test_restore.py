@@ -190,4 +190,4 @@ def test_it_is_private(settings: Settings, saved: tuple[str, Path]) -> None:
 
     restore(settings, backup)
 
-    assert {each.stat().st_mode & 0o777 for each in settings.home.iterdir()} == {0o600}
+    assert {each.stat().st_mode & 0o777 for each in settings.home.iterdir() if each.is_file()} == {0o600}
