@@ -14,6 +14,7 @@ _HOMES = {
     "connect": "coatcheck.client",
     "SessionClient": "coatcheck.client",
     "Session": "coatcheck.session",
+    "acting_as": "coatcheck.acting",
     "FlashMessage": "coatcheck.flashes",
     "Lifetimes": "coatcheck.lifetimes",
     "Settings": "coatcheck.settings",
@@ -43,6 +44,7 @@ _HOMES = {
 }
 
 if TYPE_CHECKING:
+    from coatcheck.acting import acting_as as acting_as
     from coatcheck.changes import Append as Append
     from coatcheck.changes import Clear as Clear
     from coatcheck.changes import Increment as Increment

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from coatcheck.clock import SECOND
 from coatcheck.errors import CoatcheckError
+from coatcheck.store.audit import ANONYMOUS, LIFE
 from coatcheck.store.lmdb import LmdbStore
 
 if TYPE_CHECKING:
@@ -71,12 +72,12 @@ class Watcher:
 
     def _follow(self, stopped: threading.Event) -> None:
         store = self._client.store
-        ring = _Ring(store) if isinstance(store, LmdbStore) else None
-        pause = QUICK if ring is not None else SLOW
+        rings = [_Ring(store, each) for each in (LIFE, ANONYMOUS)] if isinstance(store, LmdbStore) else []
+        pause = QUICK if rings else SLOW
         while not stopped.wait(pause):
             # An outage ends no session: whoever cannot be asked about stays until the next round.
             try:
-                named = None if ring is None else ring.named()
+                named = set().union(*(ring.named() for ring in rings)) if rings else None
                 for one in self._suspects(named):
                     self._look(one)
             except CoatcheckError:
@@ -106,32 +107,16 @@ class Watcher:
 class _Ring:
     """What has happened since the last look."""
 
-    def __init__(self, store: LmdbStore) -> None:
+    def __init__(self, store: LmdbStore, ring: bytes) -> None:
         self._store = store
-        self._after = self._last()
-
-    def _last(self) -> int:
-        """The number of the newest event, found without reading them all; -1 where there is none."""
-        events = self._store.events(limit=1)
-        if not events:
-            return -1
-        low = events[0].sequence
-        high = low + 1
-        while self._store.events(after=high - 1, limit=1):
-            low, high = high, high + 2 * (high - low)
-        while high - low > 1:
-            middle = (low + high) // 2
-            if self._store.events(after=middle - 1, limit=1):
-                low = middle
-            else:
-                high = middle
-        return low
+        self._ring = ring
+        self._after = store.last_event(ring)
 
     def named(self) -> set[str]:
         """The sids of all sessions that something happened to."""
         sids: set[str] = set()
         while True:
-            events = self._store.events(after=self._after, limit=_PAGE)
+            events = self._store.events(after=self._after, limit=_PAGE, ring=self._ring)
             sids |= {event.sid for event in events}
             if events:
                 self._after = events[-1].sequence

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from coatcheck.acting import acting
 from coatcheck.errors import ConfigurationError
 from coatcheck.store import audit, backup, header, history
 from coatcheck.store.arguments import check_principal, sid_bytes
@@ -36,6 +38,8 @@ class Administration(Sessions):
         """Remove what is expired now; see the contract."""
         report = sweep(self.environment, self.clock, limit, self.settings.gate_timeout)
         self.counters["swept"] += report.removed
+        if acting() is not None:
+            self._note_done("swept", removed=report.removed)
         return report
 
     @again_when_full
@@ -69,7 +73,7 @@ class Administration(Sessions):
             position = rows[-1][0] + b"\0"
 
     def events(self, *, after: int = -1, limit: int = 1000, ring: bytes = audit.LIFE) -> list[AuditEvent]:
-        """Audit events after that sequence number, oldest first."""
+        """Audit events of a ring after that sequence number, oldest first."""
         with self._read() as transaction:
             return list(audit.events(transaction, self._tables, ring, after, limit, self._sealing))
 
@@ -100,6 +104,10 @@ class Administration(Sessions):
         What happened to which session, and when, stays. Sessions are not touched: revoke them before.
         """
         return history.forget(self.environment, self._sealing, check_principal(principal), self.settings.gate_timeout)
+    def last_event(self, ring: bytes = audit.LIFE) -> int:
+        """The sequence number of the newest event of a ring; -1 where there is none."""
+        with self._read() as transaction:
+            return audit.last_number(transaction, self._tables, ring)
 
     def stats(self) -> StoreStats:
         """Counts and sizes; see the contract."""
@@ -113,10 +121,13 @@ class Administration(Sessions):
     def backup(self, target: str | PathLike[str]) -> None:
         """Write a consistent copy; see the contract."""
         backup.backup(self.environment, target)
+        self._note_done("backed_up", target=str(Path(target).absolute()))
 
     def compact(self) -> tuple[int, int]:
         """Rewrite the data file without its free pages; see the contract."""
-        return backup.compact(self.environment)
+        before, after = backup.compact(self.environment)
+        self._note_done("compacted", before=before, after=after)
+        return before, after
 
     def change_policy(self, **changed: Any) -> Policy:
         """Give the store other limits (:data:`coatcheck.store.policy.CHANGEABLE`); the policy now in force.
@@ -140,8 +151,11 @@ class Administration(Sessions):
         def change(transaction: Transaction, tables: Tables) -> None:
             nonlocal policy
             # As it is now: somebody else may have been alone on the store in between, and have changed it.
-            policy = replace(read(transaction, tables, environment.home), **changed)
+            former = read(transaction, tables, environment.home)
+            policy = replace(former, **changed)
             write(transaction, tables, policy)
+            new = {name: [getattr(former, name), value] for name, value in changed.items()}
+            self._tell_action(transaction, tables, "policy_changed", new)
 
         with environment.alone(backup.ALONE_WITHIN):
             environment.change_closed(change)

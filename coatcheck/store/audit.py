@@ -1,6 +1,7 @@
 """The audit ring: what happened to sessions, newest last, with room for a fixed number of events.
 
-Two rings, so that an attacker who presents invented tokens cannot push the life of real sessions out of sight.
+Three rings, so that nobody who has not signed in can push the life of real sessions out of sight: not with invented
+tokens, and not with sessions that anyone can begin and end.
 """
 
 from __future__ import annotations
@@ -17,15 +18,21 @@ from coatcheck.sealing import DETAIL, ID_SIZE, PRINCIPAL
 
 if TYPE_CHECKING:
     from coatcheck.sealing import Sealing
-    from coatcheck.store.tables import Tables, Transaction
+    from coatcheck.store.tables import Cursor, Tables, Transaction
 
 LIFE: Final = b"L"
-"""The ring of created, login, rotated, deleted, revoked, expired, ..."""
+"""The ring of created, login, rotated, deleted, revoked, expired, ... of sessions with a principal, and of what
+operators do."""
+
+ANONYMOUS: Final = b"A"
+"""The ring of the same for sessions that nobody has signed in to; those that a sweep removes are one event."""
 
 REFUSED: Final = b"R"
-"""The ring of forged, unknown and retired tokens, one event per peer and minute."""
+"""The ring of refused tokens, dropped writes and limits that were hit, one event per subject and minute."""
 
-ROOM: Final = {LIFE: 100_000, REFUSED: 10_000}
+RINGS: Final = (LIFE, ANONYMOUS, REFUSED)
+
+ROOM: Final = {LIFE: 100_000, ANONYMOUS: 20_000, REFUSED: 10_000}
 """Events a ring holds before the oldest fall out."""
 
 UNREADABLE: Final = "sealed_under"
@@ -57,7 +64,7 @@ class AuditEvent:
     """Whom it was bound to."""
 
     detail: dict[str, Any] = field(default_factory=dict)
-    """Numbers and names that belong to the kind."""
+    """Numbers and names that belong to the kind; ``by`` where somebody acted on what is not his own."""
 
 
 def note(
@@ -68,14 +75,17 @@ def note(
     sid: bytes = b"",
     principal: str | bytes | None = None,
     *,
-    ring: bytes = LIFE,
+    ring: bytes | None = None,
     detail: Mapping[str, Any] | bytes | None = None,
 ) -> None:
     """Append an event inside the transaction that did what it tells of.
 
+    ``ring``: None, that of sessions with a principal where there is one, or no session at all.
     In an encrypted store the principal is given as the session has it, sealed, and the detail by ``sealed_detail``.
     """
     known = detail if isinstance(detail, bytes) else dict(detail or {})
+    if ring is None:
+        ring = ANONYMOUS if sid and principal is None else LIFE
     note_all(transaction, tables, [(at, kind, sid, principal, known)], ring)
 
 
@@ -86,11 +96,7 @@ def sealed_detail(detail: Mapping[str, Any], sealing: Sealing | None) -> Mapping
 
 def note_all(transaction: Transaction, tables: Tables, rows: Iterable[Row], ring: bytes = LIFE) -> None:
     """Append events, in order."""
-    with transaction.cursor(db=tables.audit) as cursor:
-        number = 0
-        found = cursor.prev() if cursor.set_range(bytes((ring[0] + 1,))) else cursor.last()
-        if found and cursor.key()[:1] == ring:
-            number = _KEY.unpack(cursor.key())[1] + 1
+    number = last_number(transaction, tables, ring) + 1
     for row in rows:
         # What the quick packer takes of a row can be loaded again as it is; it does not take lone surrogates.
         packed = pack_quickly([*row]) or pack([*row])
@@ -98,6 +104,33 @@ def note_all(transaction: Transaction, tables: Tables, rows: Iterable[Row], ring
         if number >= ROOM[ring]:
             transaction.delete(_KEY.pack(ring, number - ROOM[ring]), db=tables.audit)
         number += 1
+
+
+def last_number(transaction: Transaction, tables: Tables, ring: bytes) -> int:
+    """The number of the newest event of a ring; -1 where there is none."""
+    with transaction.cursor(db=tables.audit) as cursor:
+        return int(_KEY.unpack(cursor.key())[1]) if _to_last(cursor, ring) else -1
+
+
+def _to_last(cursor: Cursor, ring: bytes) -> bool:
+    found = cursor.prev() if cursor.set_range(bytes((ring[0] + 1,))) else cursor.last()
+    return found and cursor.key()[:1] == ring
+
+
+def events_backwards(
+    transaction: Transaction, tables: Tables, ring: bytes, sealing: Sealing | None = None
+) -> Iterator[AuditEvent]:
+    """The events of a ring, newest first."""
+    with transaction.cursor(db=tables.audit) as cursor:
+        more = _to_last(cursor, ring)
+        while more and cursor.key()[:1] == ring:
+            yield _event(cursor, sealing)
+            more = cursor.prev()
+
+
+def _event(cursor: Cursor, sealing: Sealing | None) -> AuditEvent:
+    at, kind, sid, principal, detail = opened(unpack(cursor.value()), sealing)
+    return AuditEvent(_KEY.unpack(cursor.key())[1], at, kind, sid.hex(), principal, detail)
 
 
 def events(
@@ -115,8 +148,7 @@ def events(
     with transaction.cursor(db=tables.audit) as cursor:
         more = cursor.set_range(_KEY.pack(ring, after + 1))
         while more and limit and cursor.key()[:1] == ring:
-            at, kind, sid, principal, detail = opened(unpack(cursor.value()), sealing)
-            yield AuditEvent(_KEY.unpack(cursor.key())[1], at, kind, sid.hex(), principal, detail)
+            yield _event(cursor, sealing)
             limit -= 1
             more = cursor.next()
 
@@ -169,6 +201,6 @@ def reseal(
     name: str | bytes | None = principal
     if sealing is not None and principal is not None:
         name = sealing.session(sid).seal(PRINCIPAL, principal.encode("utf-8", "surrogatepass"))
-    kept = sealed_detail(told, sealing) if key[:1] == REFUSED else told
+    kept = sealed_detail(told, sealing) if told else told
     transaction.put(key, pack([at, kind, sid, name, kept]), db=tables.audit)
     return True

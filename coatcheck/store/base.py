@@ -133,13 +133,20 @@ class StoreBase:
         """The duties of the store: sweep, sync, readers."""
         return self.environment.upkeep
 
-    def note_refused(self, reason: str, peer: str | None) -> None:
+    def note_refused(self, reason: str, peer: str | None, count: int = 1) -> None:
         """Count a refused token of a peer (an IP address); at most one audit event per peer and minute."""
         if reason in KINDS:
             environment = self.environment
-            environment.upkeep.refusals.note(reason, peer)
+            environment.upkeep.refusals.note(reason, peer, count)
             if self._background:
                 environment.upkeep.start()
+
+    def note_dropped(self, peer: str | None) -> None:
+        """Count a write of a peer that was dropped because its session had ended; told like refused tokens."""
+        environment = self.environment
+        environment.upkeep.refusals.note_dropped(peer)
+        if self._background:
+            environment.upkeep.start()
 
     @contextmanager
     def no_wait(self) -> Iterator[None]:

@@ -6,6 +6,7 @@ compared with the record before anything is removed.
 
 from __future__ import annotations
 
+import struct
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -31,7 +32,14 @@ WORK_SECONDS: Final = 0.0008
 DAMAGED_AGAIN: Final = 24 * 3600 * SECOND
 """Microseconds after which a record that cannot be read is looked at again."""
 
+TOLD_EVERY: Final = 60 * SECOND
+"""Microseconds after which a mass expiry that goes on is told of."""
+
 _LOOK_EVERY: Final = 8
+_NOT_TOLD: Final = b"expired"
+"""In ``meta``: how many anonymous sessions have expired since that time, of which there is no event yet."""
+
+_COUNTED: Final = struct.Struct(">QQ")
 
 
 def sweep_batch(environment: Environment, clock: Clock, limit: int, timeout: float) -> CleanupReport:
@@ -103,11 +111,25 @@ class _Batch:
                     self._token(identity)
         for key in self.filed:
             self.transaction.put(key, b"", db=self.tables.expiry)
-        if self.anonymous:
-            self.events.append((self.now, "expired", b"", None, {"count": self.anonymous}))
+        self._count_anonymous(more=more)
         if self.events:
             audit.note_all(self.transaction, self.tables, self.events)
         return CleanupReport(self.removed, self.refiled, self.forgotten, more=more)
+
+    def _count_anonymous(self, *, more: bool) -> None:
+        """One event for all anonymous sessions of a mass expiry, when its last batch is done, or a minute old."""
+        transaction, tables = self.transaction, self.tables
+        noted = transaction.get(_NOT_TOLD, db=tables.meta)
+        if noted is None and not self.anonymous:
+            return
+        count, since = _COUNTED.unpack(noted) if noted is not None else (0, self.now)
+        count += self.anonymous
+        if more and since <= self.now < since + TOLD_EVERY:
+            transaction.put(_NOT_TOLD, _COUNTED.pack(count, since), db=tables.meta)
+            return
+        audit.note(transaction, tables, self.now, "expired", ring=audit.ANONYMOUS, detail={"count": count})
+        if noted is not None:
+            transaction.delete(_NOT_TOLD, db=tables.meta)
 
     def _session(self, sid: bytes) -> None:
         transaction, tables = self.transaction, self.tables

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from coatcheck.changes import PushFlash, Set
 from coatcheck.errors import SessionConflict, SessionMissing, StoreUnavailable
-from coatcheck.store import apply, audit, token_table
+from coatcheck.store import apply, token_table
 from coatcheck.store.administration import Administration
 from coatcheck.store.arguments import check_lifetimes, check_mapping, check_version
 from coatcheck.store.contract import Found
@@ -67,7 +67,7 @@ class LmdbStore(RotationVerbs, FlashVerbs, Resealing, Administration):
             draft.meta = packed_meta
             if binding is not None:
                 self._bind(draft, binding, now)
-                audit.note(draft.transaction, draft.tables, now, "created", draft.sid, draft.variable.principal)
+                self._tell(draft, now, "created")
 
         return token, self._create(token, token_hash, prepare, request_id)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from coatcheck.errors import CorruptRecord, PrincipalLimit
-from coatcheck.store import audit, token_table
+from coatcheck.store import token_table
 from coatcheck.store.arguments import check_principal, sid_bytes
 from coatcheck.store.draft import delete_chunks
 from coatcheck.store.full import again_when_full
@@ -87,8 +87,7 @@ class PrincipalVerbs(Sessions):
         delete_chunks(transaction, tables, sid)
         for principal_hash in binding.hashes:
             transaction.delete(principal_hash, MEMBER.pack(created, sid), db=tables.principals)
-        audit.note(transaction, tables, self._now(), "revoked", sid, None)
-        self.counters["revoked"] += 1
+        self._tell_damaged(transaction, sid)
 
     @again_when_full
     def revoke_sid(self, sid: str) -> bool:
@@ -152,6 +151,7 @@ class PrincipalVerbs(Sessions):
         if len(live) < limit:
             return
         if policy.on_principal_limit == "refuse":
+            self._limit_refused("max_sessions_per_principal", binding.principal)
             raise PrincipalLimit(limit)
         live.sort(key=lambda each: each[0])
         for _, other in live[: len(live) - limit + 1]:

@@ -100,6 +100,8 @@ class Resealing(PrincipalVerbs):
                 # A key that somebody has brought meanwhile stays.
                 needed = [each for each in needed if each == sealing.newest or each not in ids]
                 encryption.note(transaction, self._tables, needed)
+            counts = {"sessions": sessions, "events": events, "ended": ended, "unreadable": unreadable}
+            self._tell_action(transaction, self._tables, "resealed", counts)
         return ResealReport(sessions, events, ended, unreadable, tuple(each.hex() for each in needed))
 
     def change_encryption(self, *, on: bool) -> bool:
@@ -140,6 +142,7 @@ class Resealing(PrincipalVerbs):
             for key, _ in _rows(transaction, tables.audit):
                 audit.reseal(transaction, tables, key, former, wanted)
             encryption.note(transaction, tables, [sealing.newest] if on else [])
+            self._tell_action(transaction, tables, "encryption_changed", {"on": on})
 
         with environment.alone(ALONE_WITHIN):
             environment.change_closed(convert)
@@ -176,7 +179,7 @@ class Resealing(PrincipalVerbs):
                     more = cursor.delete() if cursor.value().endswith(sid) else cursor.next()
             transaction.delete(sid, db=tables.sessions)
             delete_chunks(transaction, tables, sid)
-            audit.note(transaction, tables, self._now(), "revoked", sid, None)
+            self._tell_damaged(transaction, sid)
 
     def _is_stale(self, transaction: Transaction, sid: bytes, row: bytes) -> bool:
         assert self._sealing is not None

@@ -141,6 +141,8 @@ def _sessions_in(settings: Settings, directory: Path) -> int:
         store.any_keys = False
         store.close()
         report = store.check()
+        if not report.problems:
+            store.note_action("restored", source=str(directory))
     except (ConfigurationError, CorruptRecord) as error:
         # What is said of the copy, such as a command to run, goes for the backup, which is a state directory too.
         why = str(error).replace(str(settings.home), str(directory))

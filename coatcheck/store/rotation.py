@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from coatcheck.errors import BadToken, SessionConflict, SessionMissing
-from coatcheck.store import apply, audit, token_table
+from coatcheck.store import apply, token_table
 from coatcheck.store.arguments import check_lifetimes, check_version
 from coatcheck.store.full import again_when_full
 from coatcheck.store.meta import merged_meta, pack_meta
@@ -56,7 +56,7 @@ class RotationVerbs(PrincipalVerbs):
                 return None, record
             self._apply(draft, steps, if_version)
             self._replace_token(draft, new_hash, now, grace_kept)
-            audit.note(transaction, draft.tables, now, "rotated", draft.sid, draft.variable.principal)
+            self._tell(draft, now, "rotated")
             record = self._stored(draft, now, request_id)
         self.counters["rotate"] += 1
         return new_token, record
@@ -96,7 +96,7 @@ class RotationVerbs(PrincipalVerbs):
             if meta:
                 draft.meta = merged_meta(draft.meta, meta)
             begin_term(draft, now, lifetimes, self.settings.signed_in)
-            audit.note(transaction, draft.tables, now, "login", draft.sid, draft.variable.principal)
+            self._tell(draft, now, "login")
             record = self._stored(draft, now, request_id)
         self.counters["login"] += 1
         return new_token, record

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import lmdb
 
 from coatcheck.clock import SECOND
-from coatcheck.errors import BadToken, CorruptRecord, SessionConflict, SessionMissing, SessionTooLarge
-from coatcheck.store import audit, header, token_table
-from coatcheck.store.base import StoreBase
+from coatcheck.errors import BadToken, CorruptRecord, SessionConflict, SessionMissing, SessionTooLarge, StoreFull
+from coatcheck.store import header, token_table
 from coatcheck.store.draft import Draft, read_chunks
 from coatcheck.store.header import CHUNKED, FORMAT
 from coatcheck.store.lmdb_errors import translate
@@ -19,6 +18,7 @@ from coatcheck.store.record import Record
 from coatcheck.store.sealed_draft import SealedDraft
 from coatcheck.store.sealed_record import SealedRecord
 from coatcheck.store.tables import CURRENT, DELETED, GRACE, TOKEN, Transaction
+from coatcheck.store.telling import Telling
 
 if TYPE_CHECKING:
     from coatcheck.store.apply import Step
@@ -34,7 +34,7 @@ _BURST: Final = 10 * SECOND
 _BURST_KEPT: Final = 128
 
 
-class Sessions(StoreBase):
+class Sessions(Telling):
     """Finding, changing and ending one session inside a transaction."""
 
     # From a token to a session ---------------------------------------------------------------------------------
@@ -88,7 +88,7 @@ class Sessions(StoreBase):
         for token_hash in (draft.token_hash, *(each[0] for each in variable.graces)):
             token_table.bury(draft.transaction, draft.tables, token_hash, draft.sid, state, now, kept)
         draft.delete()
-        audit.note(draft.transaction, draft.tables, now, kind, draft.sid, variable.principal)
+        self._tell(draft, now, kind)
         self.counters[kind] += 1
 
     def _look(self, token_hash: bytes, now: int) -> Record | tuple[Any, float | None]:
@@ -157,9 +157,14 @@ class Sessions(StoreBase):
         if length > self._here.policy.max_session_bytes:
             self._check_size(draft)
         if draft.is_new or (length > draft.old_length and draft.grows):
-            self._room.require()
+            try:
+                self._room.require()
+            except StoreFull:
+                self._limit_hit("room")
+                raise
         if draft.flashes_dropped:
             self.counters["flashes_dropped"] += draft.flashes_dropped
+            self._limit_hit("max_flashes", draft, draft.flashes_dropped)
 
     def _check_size(self, draft: Draft) -> None:
         limit = self._here.policy.max_session_bytes
@@ -172,6 +177,7 @@ class Sessions(StoreBase):
         largest = len(values[key]) if key else 0
         if flashes > largest:
             key, largest = "flashes", flashes
+        self._limit_hit("max_session_bytes", draft)
         raise SessionTooLarge(key, size, limit, largest)
 
     @staticmethod

@@ -171,6 +171,7 @@ class Upkeep:
                     return  # it waits for a writer that may be stopped, and leaves the duty when it ends
             # OSError: somebody may have removed the directory of a store that is not needed any more.
             with suppress(CoatcheckError, OSError):
+                self.refusals.flush(self._environment, self._clock.now(), _LAST_SYNC, self.sealing)
                 if self.acquire():
                     self.sync(_LAST_SYNC)
         self.release()

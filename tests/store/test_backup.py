@@ -106,7 +106,7 @@ def test_compaction_gives_space_back(store: LmdbStore) -> None:
     before, after = store.compact()
 
     assert after < before / 2
-    assert store.stats().file_bytes == after
+    assert after <= store.stats().file_bytes <= after + (64 << 10)  # the event of it is in the new file
     record = store.load(kept)
     assert record is not None
     assert record.data == {"keep": "me"}

@@ -126,8 +126,8 @@ def test_no_token_and_no_secret_is_at_rest(home: Path, clock: FakeClock) -> None
     store.close()
     secret = (home / "secret").read_text().split()[-1]
 
-    for path in home.iterdir():
-        content = path.read_bytes()
+    for path in home.rglob("*"):
+        content = path.read_bytes() if path.is_file() else b""
         for token in (first, second, third, deleted):
             raw = base64.urlsafe_b64decode(token + "==")
             for form in (token.encode(), token[:20].encode(), raw, raw[:32], raw[:16], raw[32:], raw.hex().encode()):
