@@ -103,6 +103,10 @@ class Body:
 
     def takes(self) -> list[Take]:
         """What was taken lately and may be restored."""
+        return self.take_pieces()
+
+    def take_pieces(self) -> list[Take]:
+        """The same, its flashes as they lie there."""
         if not self.takes_length:
             return []
         takes: list[Take] = msgpack.unpackb(self.raw[len(self.raw) - self.takes_length :])

@@ -42,8 +42,8 @@ class FlashVerbs(Sessions):
         found = self._look(token_hash, self._now())
         if not isinstance(found, Record):
             self._miss(found[0])
-        if not found.body.flash_lengths and not found.body.takes_length:
-            return take_id, []
+        if not found.body.flash_lengths and not any(each[0] == take_id for each in found.body.take_pieces()):
+            return take_id, []  # neither is there anything to take, nor does anybody ask once more for what this took
         limit = self.environment.policy.max_session_bytes
         with self._write() as transaction:
             now = self._now()

@@ -41,8 +41,14 @@ def waiting(home: Path, clock: FakeClock) -> Iterator[LmdbStore]:
 
 @pytest.fixture
 def token(waiting: LmdbStore) -> str:
-    """A session whose touches are due after a second."""
-    return waiting.create({"a": 1}, lifetimes=Lifetimes(idle=3600, absolute=None, touch_interval=1))[0]
+    """A session whose touches are due after a second, and whose last flash was shown just now."""
+    token, _ = waiting.create(
+        {"a": 1},
+        lifetimes=Lifetimes(idle=3600, absolute=None, touch_interval=1),
+        flashes=[FlashMessage.info("shown")],
+    )
+    assert len(waiting.take_flashes(token)[1]) == 1
+    return token
 
 
 @pytest.fixture
@@ -81,7 +87,10 @@ def test_writers_are_told_who_holds_the_gate(waiting: LmdbStore, token: str, sto
 
 
 def test_loads_go_on(waiting: LmdbStore, token: str, stopped: Job, clock: FakeClock) -> None:
-    """A load never waits for a writer: not even when its touch is due, which is left to the next request."""
+    """A load never waits for a writer: not even when its touch is due, which is left to the next request.
+
+    Nor does a page that looks for flashes where there are none, whatever was shown before.
+    """
     clock.advance(60)
     slowest = 0.0
     for _ in range(50):
