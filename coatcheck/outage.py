@@ -27,9 +27,10 @@ def may_be_dropped(pending: Pending | None) -> bool:
     """Whether these changes may be lost in an outage without anybody taking them for done.
 
     False for a login, a logout and a new token, and where keys are removed: applications sign people out that way too.
+    A login of somebody who is remembered may be lost: the next request does it again.
     """
     return pending is None or not (
-        pending.login is not None
+        (pending.login is not None and not pending.login.remembered)
         or pending.logged_out is not None
         or pending.rotation is not None
         or pending.cleared

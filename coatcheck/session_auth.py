@@ -65,7 +65,7 @@ class SessionAuth(SessionLife):
         if not isinstance(principal, str) or not principal:
             msg = f"a principal is a non-empty str, not {type(principal).__name__}: use str(user.id)"
             raise TypeError(msg)
-        pending = self._certain()
+        pending = self._changes() if remembered else self._certain()
         record = self._record
         if record is not None and record.principal not in (None, principal):
             dict.clear(self)
@@ -76,7 +76,7 @@ class SessionAuth(SessionLife):
         noted = {**(meta or {}), AUTH_TIME: None if remembered else self._client.clock.now()}
         if label is not None:
             noted["label"] = label
-        pending.login = Login(principal, noted)
+        pending.login = Login(principal, noted, remembered)
         if lifetimes is not None:
             pending.lifetimes = lifetimes
 

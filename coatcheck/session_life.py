@@ -193,11 +193,14 @@ class SessionLife(SessionMailbox):
         meanwhile stays ended: its changes are dropped, and ``ended`` is True (``on_ended = "error"``: SessionMissing).
         Raises what ``save`` raises; then nothing was applied, and the changes still wait. Where ``on_outage`` is not
         ``503``, an outage drops them instead, and ``outage`` says why; a login, a logout, a new token and the removal
-        of a key raise all the same, as somebody would take them for done.
+        of a key raise all the same, as somebody would take them for done. (A login of somebody who is ``remembered``
+        does not: the next request does it again.)
         """
         if self._state in (UNLOADED, FAILED):
             return self._token
         if self._cut_off:
+            if not (self.outage is None or may_be_dropped(self._pending)):
+                raise self.outage.with_traceback(None)
             self._drop()
             return self._token
         if self.outage is not None:

@@ -42,6 +42,8 @@ class Login:
 
     principal: str
     meta: Mapping[str, Any] | None
+    remembered: bool = False
+    """Whether nobody has proved anything just now: the next request would do it again."""
 
 
 class Pending:

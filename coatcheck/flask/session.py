@@ -175,23 +175,35 @@ class FlaskSession(Session, SessionMixin):  # type: ignore[override]
     # Who is signed in, as Flask-Login says it --------------------------------------------------------------------
 
     def _sign_in(self, principal: str) -> None:
-        pending = self._pending
-        if pending is None or pending.login is None or pending.login.principal != principal:
+        login = self._changes().login
+        if login is not None and login.principal == principal:
+            return
+        if not self._cut_off:
             self.login(principal)
+            return
+        # Only the next key (FRESH) says whether somebody is remembered, whom an outage costs nothing; until then it is
+        # a login as any other, which the commit refuses.
+        self.login(principal, remembered=True)
+        self._mark(remembered=self._lenient)
+
+    def _mark(self, *, remembered: bool) -> None:
+        login = self._changes().login
+        if login is not None:
+            meta = {**(login.meta or {}), AUTH_TIME: None} if remembered else login.meta
+            self._changes().login = replace(login, meta=meta, remembered=remembered)
 
     def _confirm(self, *, fresh: bool) -> None:
         """Whether the user has signed in just now, or is known by a "remember me" only."""
         pending = self._pending
-        if pending is not None and pending.login is not None:
-            if not fresh:
-                login = pending.login
-                pending.login = replace(login, meta={**(login.meta or {}), AUTH_TIME: None})
-        elif fresh and self.principal is not None:
+        login = None if pending is None else pending.login
+        if not fresh:
+            self._mark(remembered=True)
+        elif (login is None or login.remembered) and self.principal is not None:
             self.login(self.principal)
 
     def _sign_out(self) -> None:
         """End the session: its token was a user's. What else was in it goes on in a new one, which is nobody's."""
-        pending = self._changes()
+        pending = self._certain()
         if self._record is None or self._record.principal is None:
             pending.login = None
             return

@@ -205,6 +205,64 @@ def test_nobody_is_signed_in_or_out_in_an_outage(lane_home: Path, lane: str, pol
     client_of(app).close()
 
 
+@pytest.mark.parametrize("policy", ["anonymous", "read-only"])
+def test_who_is_remembered_is_served_in_an_outage(lane_home: Path, lane: str, policy: str) -> None:
+    """Flask-Login's cookie says who it is: the page is theirs, nothing is kept, and the next request does it again."""
+    app = create_shop(COATCHECK_HOME=str(lane_home), COATCHECK_LANE=lane, COATCHECK_ON_OUTAGE=policy)
+    browser = app.test_client()
+    browser.get("/login?name=ann-who-returns&remember=1")
+    token = cookie_of(browser)
+    client_of(app).revoke("ann-who-returns")
+    with Outage(app, ("create", "save", "login", "delete")):
+        for _ in range(2):
+            answer = browser.get("/who")
+            assert (answer.status_code, "Set-Cookie" in answer.headers) == (200, False)
+            assert answer.get_json()["user"] == "ann-who-returns"
+            assert not answer.get_json()["fresh"]
+        for path in ("/login?name=ann-who-returns", "/login?name=bob", "/confirm"):
+            answer = browser.get(path)
+            assert (answer.status_code, "Set-Cookie" in answer.headers) == (503, False), path
+
+    assert cookie_of(browser) == token
+    who = browser.get("/who").get_json()
+    assert (who["user"], who["principal"], who["fresh"]) == ("ann-who-returns", "ann-who-returns", False)
+    assert cookie_of(browser) != token
+    client_of(app).revoke("ann-who-returns")
+    client_of(app).close()
+
+
+def test_who_is_remembered_is_no_guest_while_nothing_can_be_read(lane_home: Path, lane: str) -> None:
+    """Nor can they sign out then: the session, which nobody can see, would go on."""
+    app = create_shop(COATCHECK_HOME=str(lane_home), COATCHECK_LANE=lane, COATCHECK_ON_OUTAGE="anonymous")
+    browser = app.test_client()
+    browser.get("/login?name=ann-in-the-dark&remember=1")
+    token = cookie_of(browser)
+    with Outage(app):
+        assert browser.get("/who").get_json()["user"] == "ann-in-the-dark"
+        assert browser.get("/secret").text == "secret"
+        assert not browser.get("/who").get_json()["fresh"]
+        for path in ("/login?name=ann-in-the-dark", "/login?name=bob", "/confirm", "/logout"):
+            answer = browser.get(path)
+            assert (answer.status_code, "Set-Cookie" in answer.headers) == (503, False), path
+
+    assert cookie_of(browser) == token
+    who = browser.get("/who").get_json()
+    assert (who["user"], who["principal"], who["fresh"]) == ("ann-in-the-dark", "ann-in-the-dark", True)
+    client_of(app).revoke("ann-in-the-dark")
+    client_of(app).close()
+
+
+def test_a_password_right_after_a_memory_is_a_recent_login(shop: Flask, browser: FlaskClient) -> None:
+    """In the same request: who was remembered by its cookie proves who they are."""
+    browser.get("/login?name=ann-remembered-late&remember=1")
+    client_of(shop).revoke("ann-remembered-late")
+    browser.delete_cookie("__Host-id")
+
+    assert browser.get("/confirm").text == "confirmed"
+    assert browser.get("/sudo").text == "sudo"
+    client_of(shop).revoke("ann-remembered-late")
+
+
 def test_an_outage_is_a_503_though_flask_login_looks_again_after_the_view(shop: Flask, browser: FlaskClient) -> None:
     """It reads the session after each view, when an error could not be answered any more; the cookie stays."""
     add(shop, "/untouched", lambda: "untouched")
