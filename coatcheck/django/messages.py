@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from django.contrib.messages.constants import DEFAULT_TAGS, INFO
@@ -31,8 +31,8 @@ class MessageStorage(BaseStorage):
     """Messages in the mailbox of the session.
 
     Adding and taking are atomic: messages of parallel requests are all shown, none twice. A message is taken by the
-    request that iterates over the storage; a response of 500 or above gives it back. Flashes of applications in other
-    frameworks on the same store are messages here, and the other way round.
+    request that iterates over the storage, by ``for`` or ``async for``; a response of 500 or above gives it back.
+    Flashes of applications in other frameworks on the same store are messages here, and the other way round.
     """
 
     def __init__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
@@ -56,13 +56,24 @@ class MessageStorage(BaseStorage):
     def __iter__(self) -> Iterator[Message]:
         """All messages, which takes them."""
         if not (self._taken or self._answered):
-            taken = [message_of(flash) for flash in self._session.coat.take_flashes()]
-            self._taken = True
-            # What was looked at before is taken now, or was taken by another request.
-            own = [] if self._seen is not None else getattr(self, "_loaded_data", [])
-            self._loaded_data = [*taken, *own]
+            self._receive(self._session.coat.take_flashes())
         messages: Iterator[Message] = super().__iter__()
         return messages
+
+    async def __aiter__(self) -> AsyncIterator[Message]:
+        """The same in an asynchronous view, whose event loop is not blocked; a ``for`` afterwards has the same."""
+        if not (self._taken or self._answered):
+            session = await self._session.acoat()
+            self._receive(await session.atake_flashes())
+        for message in self:
+            yield message
+
+    def _receive(self, flashes: list[FlashMessage]) -> None:
+        taken = [message_of(flash) for flash in flashes]
+        self._taken = True
+        # What was looked at before is taken now, or was taken by another request.
+        own = [] if self._seen is not None else getattr(self, "_loaded_data", [])
+        self._loaded_data = [*taken, *own]
 
     def _get(self, *_: Any, **__: Any) -> tuple[list[Message], bool]:
         """The messages in the mailbox; looking does not take."""

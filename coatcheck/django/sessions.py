@@ -244,6 +244,10 @@ class SessionStore(SessionBase):
         """The session behind it, with all that coatcheck has: ``sid``, ``principal``, ``auth_time``, ``flash``, ..."""
         return self._get_session()
 
+    async def acoat(self) -> DjangoSession:
+        """The twin of ``coat``, which loads it."""
+        return await self._aget_session()
+
     def get_session_cookie_age(self) -> int:
         """Seconds: ``SESSION_COOKIE_AGE`` where it is set, else the absolute lifetime of who is signed in."""
         age: int = settings.SESSION_COOKIE_AGE

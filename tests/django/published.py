@@ -187,6 +187,8 @@ def main(what: str, tests: str) -> None:
         configure(Path(home) / "state", apps)
         from django.test.runner import DiscoverRunner
 
+        from coatcheck.django import get_client
+
         logging.disable(logging.NOTSET)
         suite = unittest.TestSuite(
             test
@@ -199,6 +201,7 @@ def main(what: str, tests: str) -> None:
         databases = runner.setup_databases(aliases={"default"})
         result = unittest.TextTestRunner(verbosity=0).run(suite)
         runner.teardown_databases(databases)
+        get_client().close()  # or its upkeep writes files into the folder while that is removed
         failed = {str(test): text for test, text in [*result.failures, *result.errors]}
         print(json.dumps({"ran": result.testsRun, "skipped": len(result.skipped), "failed": failed}))  # noqa: T201
 

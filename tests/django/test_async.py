@@ -12,7 +12,7 @@ from django.contrib.sessions.backends.base import UpdateError
 from django.http import HttpResponse
 from django.test import AsyncClient, AsyncRequestFactory
 
-from coatcheck import StoreUnavailable
+from coatcheck import FlashMessage, StoreUnavailable
 from coatcheck.client import SessionClient
 from coatcheck.django.middleware import SessionMiddleware
 from coatcheck.django.sessions import SessionStore
@@ -129,6 +129,27 @@ def test_a_response_waits_for_the_writer_without_blocking_the_loop(home: Any, cl
         answer, _ = await held_back(visit, gate)
         gate.close()
         assert session_of(answer.cookies[COOKIE].value)["n"] == 1
+
+    asyncio.run(visits())
+
+
+def test_messages_wait_for_the_writer_without_blocking_the_loop(home: Any, client: SessionClient) -> None:
+    """``async for`` takes; a loop afterwards, as in a template, shows the same; the next request shows none."""
+    token, _ = client.create({"a": 1}, flashes=[FlashMessage.info("one"), FlashMessage.info("two")])
+
+    async def visit() -> Any:
+        browser = AsyncClient()
+        browser.cookies[COOKIE] = token
+        return (await browser.get("/ashow")).json()
+
+    async def visits() -> None:
+        await AsyncClient().get("/ashow")
+        gate = WriterGate(home / WRITER)
+        assert gate.enter()
+        first, _ = await held_back(visit, gate)
+        gate.close()
+        assert first == {"messages": ["one", "two"], "again": ["one", "two"]}
+        assert await visit() == {"messages": [], "again": []}
 
     asyncio.run(visits())
 

@@ -142,6 +142,19 @@ def stream(request: HttpRequest) -> StreamingHttpResponse:
     return StreamingHttpResponse(pieces())
 
 
+async def awho(request: HttpRequest) -> HttpResponse:
+    """Who is signed in, for an asynchronous view."""
+    user = await request.auser()
+    return JsonResponse({"user": user.get_username() or None, "principal": (await request.session.acoat()).principal})
+
+
+async def ashow(request: HttpRequest) -> HttpResponse:
+    """Shows messages in an asynchronous view; twice, as a template may."""
+    found = messages.get_messages(request)
+    shown = [str(each) async for each in found]
+    return JsonResponse({"messages": shown, "again": [str(each) for each in found]})
+
+
 async def anote(request: HttpRequest) -> HttpResponse:
     """Asynchronous: reads, writes and answers with what there is."""
     session = request.session
@@ -194,6 +207,8 @@ VIEWS: dict[str, Callable[..., Any]] = {
         slow,
         fail,
         stream,
+        awho,
+        ashow,
         anote,
     )
 }
