@@ -39,6 +39,7 @@ class SessionLife(SessionMailbox):
         "_retired_ago",
         "_sealed",
         "ended",
+        "logged_out",
     )
 
     _own: tuple[Iterable[AnyChange], Record | None]
@@ -69,6 +70,8 @@ class SessionLife(SessionMailbox):
         self.peer = peer
         self.ended = False
         """Whether a commit found that the session had ended meanwhile."""
+        self.logged_out = False
+        """Whether a commit has carried out a logout."""
         self._reason: Reason | None = None
         self._retired_ago: float | None = None
 
@@ -233,6 +236,7 @@ class SessionLife(SessionMailbox):
             if not self._client.store.delete(token):
                 self._client.store.revoke_sid(record.sid)
             pending.logged_out = None
+            self.logged_out = True
         if self._record is None:
             return self._commit_new(pending)
         changes, if_version = self._collect(self._record, pending)

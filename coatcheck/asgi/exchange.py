@@ -90,7 +90,7 @@ class Exchange:
             self._failed = error
             raise
         warn_of_http(settled, self._options, _log, over_http=lambda: came_over_http(self._scope))
-        added, replaced = headers_of(settled, self._options, texts(pairs, b"vary"))
+        added, replaced = headers_of(settled, self._options, functools.partial(texts, pairs))
         return with_headers(pairs, added, replaced) if added else pairs
 
     async def _take_back(self) -> None:

@@ -19,9 +19,10 @@ def value_of(scope: MutableMapping[str, Any], name: bytes, separator: str = ", "
     return separator.join(found) if found else None
 
 
-def texts(pairs: Pairs, name: bytes) -> list[str]:
+def texts(pairs: Pairs, name: str) -> list[str]:
     """The values of all headers of that name."""
-    return [bytes(value).decode("latin-1") for key, value in pairs if bytes(key).lower() == name]
+    wanted = name.lower().encode("latin-1")
+    return [bytes(value).decode("latin-1") for key, value in pairs if bytes(key).lower() == wanted]
 
 
 def with_headers(pairs: Pairs, added: Headers, replaced: set[str]) -> list[tuple[bytes, bytes]]:

@@ -67,6 +67,7 @@ class SessionMiddleware:
         home: str | os.PathLike[str] | None = None,
         token_header: str | None = None,
         no_store: bool = False,
+        clear_site_data: bool | str | Sequence[str] = False,
         adopt: LegacySource | Sequence[LegacySource] | None = None,
         lazy: bool = False,
         close_websockets: bool = False,
@@ -97,6 +98,9 @@ class SessionMiddleware:
 
         ``no_store``: responses that bring a token also say ``Cache-Control: no-store``.
 
+        ``clear_site_data``: True: the response to a logout has the browser clear its cache and storage
+        (``Clear-Site-Data``); or a list of the header's directives.
+
         ``adopt``: stores that sessions move in from, see :mod:`coatcheck.adopt`. They are asked in a thread.
 
         ``lazy``: load nothing before ``await load_session(request)``.
@@ -118,6 +122,7 @@ class SessionMiddleware:
             partitioned=partitioned,
             token_header=token_header,
             no_store=no_store,
+            clear_site_data=clear_site_data,
             adopt=adopt,
             client=client,
             home=home,

@@ -22,6 +22,9 @@ checks and the management commands.
     True: one cookie jar per embedding site (CHIPS). Default False;
 ``NO_STORE``
     True: responses with a session cookie also say ``Cache-Control: no-store``. Default False;
+``CLEAR_SITE_DATA``
+    True: the response to a logout has the browser clear its cache and storage; or a list of the directives of
+    ``Clear-Site-Data``. Default False. Needs our middleware;
 ``ADOPT``
     stores whose sessions move in, see :mod:`coatcheck.adopt`: sources, what makes one, or the dotted name of that, as
     ``["coatcheck.adopt.DjangoDatabase"]``. Default: none. Needs our middleware;

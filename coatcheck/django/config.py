@@ -19,11 +19,12 @@ from coatcheck.errors import ConfigurationError
 from coatcheck.lifetimes import Lifetimes
 from coatcheck.settings import Settings
 from coatcheck.store.files import check_home
+from coatcheck.web.clearing import clear_site_data
 from coatcheck.web.secure import as_secure, secure_in_environment
 
 SETTING: Final = "COATCHECK"
 _FLAGS: Final = ("PARTITIONED", "NO_STORE", "REFRESH", "REVOKE_ON_CHANGE")
-_OPTIONS: Final = ("SECURE", "COOKIE_NAME", "ADOPT", *_FLAGS)
+_OPTIONS: Final = ("SECURE", "COOKIE_NAME", "ADOPT", "CLEAR_SITE_DATA", *_FLAGS)
 _FIELDS: Final = {each.name.upper(): each.name for each in fields(Settings)}
 _KNOWN: Final = frozenset({"SECRET", *_FIELDS, *_OPTIONS})
 
@@ -43,6 +44,9 @@ class Options:
 
     no_store: bool = False
     """Whether responses with a session cookie say ``Cache-Control: no-store``."""
+
+    clearing: str | None = None
+    """The value of ``Clear-Site-Data`` in the response to a logout; None: there is none."""
 
     adopter: Adopter | None = None
     """Takes over the sessions of another store; None: there is none."""
@@ -157,8 +161,13 @@ def _read_options() -> Options:
             msg = f"{SETTING}[{name!r}] is {given[name]!r}: use True or False"
             raise ImproperlyConfigured(msg)
     flags = {name.lower(): given.get(name, False) for name in _FLAGS}
+    try:
+        clearing = clear_site_data(given.get("CLEAR_SITE_DATA"))
+    except ConfigurationError as error:
+        msg = f"{SETTING}['CLEAR_SITE_DATA']: {error}"
+        raise ImproperlyConfigured(msg) from error
     adopter = _adopter(given.get("ADOPT"))
-    return Options(secure=secure, cookie_name=given.get("COOKIE_NAME"), adopter=adopter, **flags)
+    return Options(secure=secure, cookie_name=given.get("COOKIE_NAME"), clearing=clearing, adopter=adopter, **flags)
 
 
 def _adopter(sources: Any) -> Adopter | None:

@@ -26,6 +26,7 @@ from coatcheck.django.sessions import SessionStore as Store
 from coatcheck.errors import CoatcheckError, SessionMissing
 from coatcheck.store.gate import GateBusy
 from coatcheck.web.answer import max_age, outlives_its_cookie, token_action
+from coatcheck.web.clearing import CLEAR_SITE_DATA
 from coatcheck.web.once import OVER_HTTP
 from coatcheck.web.opening import open_several
 from coatcheck.web.secure import is_loopback
@@ -120,6 +121,9 @@ class SessionMiddleware(DjangoSessionMiddleware):
         except CoatcheckError as error:
             return self._failed(request, session, response, error)
         varies = self._send_cookie(request, session, coat, response) or varies
+        clearing = get_options().clearing
+        if coat.logged_out and clearing is not None:
+            response.headers.setdefault(CLEAR_SITE_DATA, clearing)
         coat.seal()
         return _varied(response, by_cookie=varies)
 

@@ -12,6 +12,7 @@ from coatcheck.adopt import Adopter
 from coatcheck.errors import ConfigurationError
 from coatcheck.lifetimes import Lifetimes
 from coatcheck.settings import Settings
+from coatcheck.web.clearing import clear_site_data
 from coatcheck.web.secure import SECURE, as_secure, secure_in_environment
 from coatcheck.web.transport import HeaderTransport
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 PREFIX: Final = "COATCHECK_"
 COOKIE_OPTIONS: Final = frozenset(
-    {"secure", "cookie_name", "no_store", "token_header", "principal_key", "adopt", "refresh"}
+    {"secure", "cookie_name", "no_store", "clear_site_data", "token_header", "principal_key", "adopt", "refresh"}
 )
 """The options that are the integration's own, and no fields of the settings."""
 
@@ -84,6 +85,7 @@ def check_values(app: Flask) -> None:
         app.config[SECURE] = secure_in_environment()
     app.config[SECURE] = is_secure(app)
     header_of(app)
+    clearing_of(app)
     key = principal_key(app)
     if not isinstance(key, str) or key in {"_flashes", "_permanent"}:
         msg = f"{_PRINCIPAL_KEY} is {key!r}: use the key of the session that says who is signed in, or '' for none"
@@ -101,6 +103,11 @@ def check_values(app: Flask) -> None:
 def is_secure(app: Flask) -> bool:
     """``COATCHECK_SECURE``, True where it is not set. As text, as an environment has it: 1, true, yes, 0, false, no."""
     return as_secure(app.config.get(SECURE))
+
+
+def clearing_of(app: Flask) -> str | None:
+    """The value of ``Clear-Site-Data`` in the response to a logout; None: there is none."""
+    return clear_site_data(app.config.get(f"{PREFIX}CLEAR_SITE_DATA"))
 
 
 def principal_key(app: Flask) -> str:

@@ -17,10 +17,11 @@ from coatcheck import cookies
 from coatcheck.clock import SECOND
 from coatcheck.cookies import CookieRules
 from coatcheck.errors import CoatcheckError
-from coatcheck.flask.config import TOKEN_HEADER, as_timedelta, header_of, is_secure
+from coatcheck.flask.config import TOKEN_HEADER, as_timedelta, clearing_of, header_of, is_secure
 from coatcheck.flask.session import FlaskSession
 from coatcheck.lifetimes import Lifetimes
 from coatcheck.web.answer import ends_at, outlives_its_cookie, token_action
+from coatcheck.web.clearing import CLEAR_SITE_DATA
 from coatcheck.web.once import OVER_HTTP
 from coatcheck.web.opening import open_presented, open_several
 from coatcheck.web.stretching import lifetimes_for
@@ -171,6 +172,9 @@ class CoatcheckSessionInterface(SessionInterface):
             varies = session.accessed
         else:
             varies = self._send_token(app, session, response)
+            clearing = clearing_of(app) if session.logged_out else None
+            if clearing is not None:
+                response.headers.setdefault(CLEAR_SITE_DATA, clearing)
             session.seal()
         if varies:
             _vary_by(response, app.config.get(TOKEN_HEADER) or "Cookie")

@@ -14,6 +14,7 @@ from coatcheck.cookies import CookieRules
 from coatcheck.errors import ConfigurationError
 from coatcheck.store.files import check_home
 from coatcheck.web.answer import max_age
+from coatcheck.web.clearing import clear_site_data as header_value
 from coatcheck.web.secure import as_secure, secure_in_environment
 from coatcheck.web.transport import CookieTransport, HeaderTransport, TokenTransport
 
@@ -60,6 +61,9 @@ class WebOptions:
     adopter: Adopter | None = None
     """Takes over the sessions of other stores; see :mod:`coatcheck.adopt`."""
 
+    clearing: str | None = None
+    """The value of ``Clear-Site-Data`` in the response to a logout; None: there is none."""
+
     @property
     def secure(self) -> bool:
         """Whether a browser sends the token back over https only."""
@@ -101,6 +105,7 @@ def web_options(
     partitioned: bool,
     token_header: str | None,
     no_store: bool,
+    clear_site_data: Any,
     adopt: Any,
     client: SessionClient | None,
     home: str | os.PathLike[str] | None,
@@ -133,6 +138,7 @@ def web_options(
     else:
         transport = HeaderTransport(token_header)
     adopter = _adopter(adopt, token_header)
+    clearing = header_value(clear_site_data)
     lifetime = None if max_age is UNSET else _lifetime(max_age)
     connected = connect(**given) if client is None else client
     check_home(connected.settings.home)
@@ -144,6 +150,7 @@ def web_options(
         no_store=bool(no_store),
         owns_client=client is None,
         adopter=adopter,
+        clearing=clearing,
     )
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from coatcheck.errors import CoatcheckError
 from coatcheck.store.gate import GateBusy
 from coatcheck.web.answer import token_action, vary_by
+from coatcheck.web.clearing import CLEAR_SITE_DATA
 from coatcheck.web.once import OVER_HTTP
 
 if TYPE_CHECKING:
@@ -33,6 +34,9 @@ class Settled(NamedTuple):
     removals: Sequence[str] = ()
     """Values of further ``Set-Cookie`` headers, which remove the cookies of another store."""
 
+    logged_out: bool = False
+    """Whether somebody has signed out."""
+
 
 def settle(session: WebSession, options: WebOptions, status: int) -> Settled:
     """Commit the session of a response that is about to leave, with this status; from 500 on take everything back.
@@ -53,15 +57,15 @@ def settle(session: WebSession, options: WebOptions, status: int) -> Settled:
     action = token_action(session, session.refreshes)
     session.seal()
     if action == "leave":
-        return Settled(None, session.accessed)
+        return Settled(None, session.accessed, logged_out=session.logged_out)
     header = options.token_header(session) if action == "set" else options.transport.removal()
-    return Settled(header, varies=True, removals=options.removals(session))
+    return Settled(header, varies=True, removals=options.removals(session), logged_out=session.logged_out)
 
 
-def headers_of(settled: Settled, options: WebOptions, varies_by: Iterable[str]) -> tuple[Headers, set[str]]:
+def headers_of(settled: Settled, options: WebOptions, present: Callable[[str], list[str]]) -> tuple[Headers, set[str]]:
     """The headers that the response gets, and the names (lower case) of those that they replace.
 
-    ``varies_by``: the values of its ``Vary`` headers.
+    ``present``: the values of the response's own headers of a name.
     """
     added: Headers = []
     replaced: set[str] = set()
@@ -73,7 +77,9 @@ def headers_of(settled: Settled, options: WebOptions, varies_by: Iterable[str]) 
         if options.no_store:
             added.append(("Cache-Control", "no-store"))
             replaced.add("cache-control")
-    vary = vary_by(options.transport.request_header, varies_by) if settled.varies else None
+    if settled.logged_out and options.clearing is not None and not present(CLEAR_SITE_DATA):
+        added.append((CLEAR_SITE_DATA, options.clearing))
+    vary = vary_by(options.transport.request_header, present("Vary")) if settled.varies else None
     if vary is not None:
         added.append(("Vary", vary))
         replaced.add("vary")

@@ -87,8 +87,11 @@ class Answer:
         status, headers, exc_info = self._said
         settled = settle(self._session, self._options, int(status[:3]))
         warn_of_http(settled, self._options, _log, over_http=self._came_over_http)
-        varies_by = [value for name, value in headers if name.lower() == "vary"]
-        added, replaced = headers_of(settled, self._options, varies_by)
+
+        def present(name: str) -> list[str]:
+            return [value for each, value in headers if each.lower() == name.lower()]
+
+        added, replaced = headers_of(settled, self._options, present)
         if added:
             headers = [pair for pair in headers if pair[0].lower() not in replaced] + added
         self._write = (
