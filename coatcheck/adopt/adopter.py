@@ -13,7 +13,6 @@ from coatcheck.adopt.source import LegacySource
 from coatcheck.errors import CoatcheckError, ConfigurationError
 from coatcheck.keyring import Keyring, keyring_from
 from coatcheck.store.files import SECRET
-from coatcheck.store.lmdb import LmdbStore
 from coatcheck.tokens import RANDOM_SIZE, Tokens
 
 if TYPE_CHECKING:
@@ -87,9 +86,8 @@ class Adopter:
         with self._lock:
             if self._keys is None:
                 store, settings = client.store, client.settings
-                if isinstance(store, LmdbStore):
-                    keyring = store.keyring
-                else:
+                keyring = getattr(store, "keyring", None)
+                if not isinstance(keyring, Keyring):
                     keyring = keyring_from(settings.secrets, settings.home / SECRET)
                 self._keys = keyring, Tokens(keyring)
             return self._keys

@@ -17,7 +17,7 @@ from coatcheck import messages as m
 from coatcheck.client.line import Line, ManagerLine
 from coatcheck.client.sender import Sender
 from coatcheck.errors import BadToken, StoreUnavailable
-from coatcheck.keyring import keyring_from
+from coatcheck.keyring import Keyring, keyring_from
 from coatcheck.metering import meter_of
 from coatcheck.store.arguments import (
     check_changes,
@@ -361,14 +361,17 @@ class ActorStore:
     @property
     def _tokens(self) -> Tokens:
         if self._minter is None:
-            if isinstance(self._line, ManagerLine):
-                if self.settings.secrets is None:
-                    Whereabouts.read(self.settings.home)  # says where no system runs; there may be no secret either
-                keyring = keyring_of(self.settings)
-            else:
-                keyring = keyring_from(self.settings.secrets, self.settings.home / SECRET)
-            self._minter = Tokens(keyring)
+            self._minter = Tokens(self.keyring)
         return self._minter
+
+    @property
+    def keyring(self) -> Keyring:
+        """The server secrets. Raises StoreUnavailable where no system runs, and what reading them raises."""
+        if not isinstance(self._line, ManagerLine):
+            return keyring_from(self.settings.secrets, self.settings.home / SECRET)
+        if self.settings.secrets is None:
+            Whereabouts.read(self.settings.home)  # says where no system runs; there may be no secret either
+        return keyring_of(self.settings)
 
     def _genuine(self, token: str) -> str:
         """The token. Raises BadToken for what was never issued."""

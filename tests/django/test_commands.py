@@ -73,6 +73,17 @@ def test_what_cannot_be_done_is_said(held: SessionClient, arguments: list[str], 
         called("coatcheck", *arguments)
 
 
+def test_what_has_moved_in_is_counted(held: SessionClient) -> None:
+    """By its source; a list shows of each session what is known about it."""
+    assert answer("adopted") == {}
+    for source in ("django-db", "django-db", "django-cache"):
+        held.create({"a": 1}, meta={"adopted_from": source})
+    stored(a=1)
+
+    assert answer("adopted") == {"django-db": 2, "django-cache": 1}
+    assert "None" not in called("coatcheck", "list")
+
+
 def test_stats_sweep_and_check(held: SessionClient, clock: FakeClock) -> None:
     """What has expired is removed; the store is sound."""
     stored(a=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from argparse import ArgumentParser
+from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import datetime, timezone
 from itertools import islice
@@ -24,7 +25,7 @@ _SHORTEST_HANDLE: Final = 8
 
 
 class Command(BaseCommand):
-    """``stats``, ``list``, ``revoke``, ``sweep`` and ``check``."""
+    """``stats``, ``list``, ``revoke``, ``adopted``, ``sweep`` and ``check``."""
 
     help = "Looks after the sessions that coatcheck keeps for this project."
 
@@ -40,6 +41,7 @@ class Command(BaseCommand):
         which = revoking.add_mutually_exclusive_group(required=True)
         which.add_argument("--user", help="all of a user, by name")
         which.add_argument("--handle", help="one, by the first 8 or more characters of its id, as list shows them")
+        verbs.add_parser("adopted", help="how many live sessions have moved in, from each source")
         verbs.add_parser("sweep", help="remove what has expired")
         verbs.add_parser("check", help="compare all records with all indexes")
 
@@ -49,6 +51,7 @@ class Command(BaseCommand):
             "stats": _stats,
             "list": _list,
             "revoke": _revoke,
+            "adopted": _adopted,
             "sweep": _sweep,
             "check": _check,
         }
@@ -98,6 +101,10 @@ def _revoke(options: dict[str, Any]) -> dict[str, Any]:
         msg = f"{len(found)} sessions begin with {handle!r}" + (": give more of its characters" if found else "")
         raise CommandError(msg)
     return {"ended": int(client.revoke_sid(found[0]))}
+
+
+def _adopted(_: dict[str, Any]) -> dict[str, Any]:
+    return dict(Counter(info.meta["adopted_from"] for info in get_client().scan() if "adopted_from" in info.meta))
 
 
 def _sweep(_: dict[str, Any]) -> dict[str, Any]:
@@ -151,4 +158,5 @@ def _lines(answer: dict[str, Any]) -> Iterable[str]:
             continue
         yield f"{name}: {len(value)}"
         for row in value:
-            yield "  " + ("  ".join(f"{key}={each}" for key, each in row.items()) if isinstance(row, dict) else row)
+            pairs = row.items() if isinstance(row, dict) else ()
+            yield "  " + ("  ".join(f"{key}={each}" for key, each in pairs if each is not None) or row)
