@@ -186,7 +186,8 @@ class CoatcheckSessionInterface(SessionInterface):
         action = token_action(session, lambda: by_header is None and self.should_set_cookie(app, session))
         if action == "leave":
             return accessed
-        if app.config.get("COATCHECK_NO_STORE"):
+        # Shared caches know what Set-Cookie is. In any other header they would hand a token to the next visitor.
+        if app.config.get("COATCHECK_NO_STORE") or by_header is not None:
             response.headers["Cache-Control"] = "no-store"
         if by_header is not None:
             issued = action == "set" and session.token is not None

@@ -71,10 +71,12 @@ def headers_of(settled: Settled, options: WebOptions, present: Callable[[str], l
     replaced: set[str] = set()
     if settled.token is not None:
         added.append(settled.token)
-        if settled.token[0].lower() != "set-cookie":
+        by_cookie = settled.token[0].lower() == "set-cookie"
+        if not by_cookie:
             replaced.add(settled.token[0].lower())
         added += [("Set-Cookie", value) for value in settled.removals]
-        if options.no_store:
+        # Shared caches know what Set-Cookie is. In any other header they would hand a token to the next visitor.
+        if options.no_store or not by_cookie:
             added.append(("Cache-Control", "no-store"))
             replaced.add("cache-control")
     if settled.logged_out and options.clearing is not None and not present(CLEAR_SITE_DATA):

@@ -127,6 +127,23 @@ def test_a_token_in_a_header(client: SessionClient) -> None:
     on("asyncio", run)
 
 
+def test_a_token_in_a_header_is_for_no_cache(client: SessionClient) -> None:
+    """Shared caches, which keep no Set-Cookie, give it to whoever comes next: Vary tells two without one not apart."""
+
+    async def caches(scope: Any, receive: Any, send: Any) -> None:
+        scope["session"]["a"] = 1
+        await answer(send, headers=[(b"cache-control", b"public, max-age=60")])
+
+    async def run() -> None:
+        app = SessionMiddleware(caches, client=client, token_header="X-Session-Token")
+        first = await visit(app)
+        assert first.values("cache-control") == ["no-store"]
+        known = [(b"x-session-token", first.values("x-session-token")[0].encode())]
+        assert (await visit(app, headers=known)).values("cache-control") == ["public, max-age=60"]
+
+    on("asyncio", run)
+
+
 def test_lifetimes_follow_max_age(home: Path, client: SessionClient) -> None:
     """It is the idle lifetime and stretches the absolute one; None is a cookie that goes with the browser."""
 

@@ -57,6 +57,17 @@ def test_a_login_brings_a_new_token_and_a_logout_takes_it(api: Flask) -> None:
     assert ask(api, "/read", new).get_json()["data"] == {}
 
 
+def test_an_answer_with_a_token_is_for_no_cache(api: Flask) -> None:
+    """Shared caches, which keep no Set-Cookie, give it to whoever comes next: Vary tells two without one not apart."""
+    api.after_request(lambda response: response.headers.update({"Cache-Control": "public, max-age=60"}) or response)
+    answer = ask(api, "/put?a=1")
+    token = answer.headers[HEADER]
+
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert ask(api, "/read", token).headers["Cache-Control"] == "public, max-age=60"
+    assert ask(api, "/logout", token).headers["Cache-Control"] == "no-store"
+
+
 def test_a_cookie_counts_for_nothing(api: Flask) -> None:
     """A browser that is made to send one cannot be made to use it (cross-site request forgery)."""
     token = ask(api, "/put?a=1").headers[HEADER]
