@@ -80,8 +80,14 @@ class Exchange:
         await self._send({"type": f"{kind}.start", "status": refusal.status, "headers": headers})
         await self._send({"type": f"{kind}.body", "body": refusal.body})
 
-    async def settled_headers(self, message: Message, status: int) -> list[tuple[bytes, bytes]]:
-        """Commit; the headers of this message with what they say about the session."""
+    async def settled_headers(
+        self, message: Message, status: int, *, streams: bool = False
+    ) -> list[tuple[bytes, bytes]]:
+        """Commit; the headers of this message with what they say about the session.
+
+        ``streams``: whether the application may use the session for what it sends after them, unless they say how much
+        that is.
+        """
         pairs = [*(message.get("headers") or ())]
         settling = functools.partial(settle, self._session, self._options, status)
         try:
@@ -90,7 +96,9 @@ class Exchange:
             self._failed = error
             raise
         warn_of_http(settled, self._options, _log, over_http=lambda: came_over_http(self._scope))
-        added, replaced = headers_of(settled, self._options, functools.partial(texts, pairs))
+        present = functools.partial(texts, pairs)
+        streams = streams and not present("Content-Length")
+        added, replaced = headers_of(settled, self._options, present, streams=streams)
         return with_headers(pairs, added, replaced) if added else pairs
 
     async def _take_back(self) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import MutableMapping
-from typing import Any
+from typing import Any, Final
 
 from coatcheck.asgi.exchange import Exchange
 from coatcheck.web.refusing import Refusal
 
 Message = MutableMapping[str, Any]
+
+_WITHOUT_BODY: Final = (204, 304)
 
 
 class Response(Exchange):
@@ -20,7 +22,9 @@ class Response(Exchange):
         """What the application sends."""
         kind = message["type"]
         if kind == "http.response.start":
-            message = {**message, "headers": await self.settled_headers(message, message["status"])}
+            status = message["status"]
+            headers = await self.settled_headers(message, status, streams=status not in _WITHOUT_BODY)
+            message = {**message, "headers": headers}
             self._began = True
         elif kind == "http.response.body":
             if message.get("more_body", False):

@@ -112,7 +112,8 @@ class SessionMiddleware(DjangoSessionMiddleware):
         current.set(None)
         if is_answered(session, response):
             response = answer_to(request, session.failure, response)
-        varies = session.accessed
+        # A stream that reads the session when the headers have left: a cache would show it to whoever comes next.
+        varies = session.accessed or (response.streaming and not response.has_header("Content-Length"))
         if session.loaded is None and not (settings.SESSION_SAVE_EVERY_REQUEST and session.session_key):
             return _varied(response, by_cookie=varies)
         try:

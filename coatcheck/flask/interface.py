@@ -176,6 +176,8 @@ class CoatcheckSessionInterface(SessionInterface):
             if clearing is not None:
                 response.headers.setdefault(CLEAR_SITE_DATA, clearing)
             session.seal()
+        # A stream that reads the session when the headers have left: a cache would show it to whoever comes next.
+        varies = varies or (response.is_streamed and response.headers.get("Content-Length") is None)
         if varies:
             _vary_by(response, app.config.get(TOKEN_HEADER) or "Cookie")
 

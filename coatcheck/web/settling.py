@@ -62,10 +62,13 @@ def settle(session: WebSession, options: WebOptions, status: int) -> Settled:
     return Settled(header, varies=True, removals=options.removals(session), logged_out=session.logged_out)
 
 
-def headers_of(settled: Settled, options: WebOptions, present: Callable[[str], list[str]]) -> tuple[Headers, set[str]]:
+def headers_of(
+    settled: Settled, options: WebOptions, present: Callable[[str], list[str]], *, streams: bool
+) -> tuple[Headers, set[str]]:
     """The headers that the response gets, and the names (lower case) of those that they replace.
 
-    ``present``: the values of the response's own headers of a name.
+    ``present``: the values of the response's own headers of a name. ``streams``: whether what comes after its headers
+    may yet depend on the session.
     """
     added: Headers = []
     replaced: set[str] = set()
@@ -81,7 +84,9 @@ def headers_of(settled: Settled, options: WebOptions, present: Callable[[str], l
             replaced.add("cache-control")
     if settled.logged_out and options.clearing is not None and not present(CLEAR_SITE_DATA):
         added.append((CLEAR_SITE_DATA, options.clearing))
-    vary = vary_by(options.transport.request_header, present("Vary")) if settled.varies else None
+    # A stream that reads the session when the headers have left: a cache would show it to whoever comes next.
+    varies = settled.varies or streams
+    vary = vary_by(options.transport.request_header, present("Vary")) if varies else None
     if vary is not None:
         added.append(("Vary", vary))
         replaced.add("vary")

@@ -32,6 +32,8 @@ class Answer:
         self._start_response = start_response
         self._said: tuple[str, list[tuple[str, str]], Any] | None = None
         self._write: Callable[[bytes], object] | None = None
+        self._streams = False
+        """Whether code of the application runs after the headers have left."""
 
     def run(self, app: WSGIApplication) -> Iterable[bytes]:
         """Call the application, up to its first piece."""
@@ -44,6 +46,7 @@ class Answer:
                 if written:
                     self.over()
                 return pieces
+            self._streams = True
             rest = iter(pieces)
             first = next(rest, None)
             self._begin()
@@ -73,6 +76,7 @@ class Answer:
         return self._write_now
 
     def _write_now(self, data: bytes) -> None:
+        self._streams = True
         self._begin()
         assert self._write is not None
         self._write(data)
@@ -91,7 +95,8 @@ class Answer:
         def present(name: str) -> list[str]:
             return [value for each, value in headers if each.lower() == name.lower()]
 
-        added, replaced = headers_of(settled, self._options, present)
+        streams = self._streams and not present("Content-Length")
+        added, replaced = headers_of(settled, self._options, present, streams=streams)
         if added:
             headers = [pair for pair in headers if pair[0].lower() not in replaced] + added
         self._write = (

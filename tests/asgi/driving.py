@@ -87,5 +87,6 @@ async def visit(app: App, token: str | None = None, sent: Sent | None = None, **
 
 async def answer(send: Any, status: int = 200, body: bytes = b"", headers: Any = ()) -> None:
     """A response in one piece."""
-    await send({"type": "http.response.start", "status": status, "headers": list(headers)})
+    length = (b"content-length", str(len(body)).encode())
+    await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
     await send({"type": "http.response.body", "body": body})

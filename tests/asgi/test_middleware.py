@@ -267,6 +267,27 @@ def test_a_stream_saves_before_its_last_piece_and_afterwards(loop: str, client: 
     on(loop, run)
 
 
+def test_a_stream_says_that_it_may_depend_on_the_session(client: SessionClient) -> None:
+    """Whoever it is for may be read when the headers have left: a shared cache would show it to the next visitor."""
+
+    async def streams(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"for ", "more_body": True})
+        await send({"type": "http.response.body", "body": str(scope["session"].principal).encode()})
+
+    async def has_not_changed(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 304, "headers": []})
+        await send({"type": "http.response.body"})
+
+    async def run() -> None:
+        token, _ = client.create({}, principal="ann")
+        sent = await visit(SessionMiddleware(streams, client=client), token)
+        assert (sent.body, sent.values("vary")) == (b"for ann", ["Cookie"])
+        assert (await visit(SessionMiddleware(has_not_changed, client=client), token)).values("vary") == []
+
+    on("asyncio", run)
+
+
 def test_what_can_no_longer_be_saved_is_logged(client: SessionClient, caplog: pytest.LogCaptureFixture) -> None:
     """A first key after the headers have left would need a cookie; the visitor has his answer all the same."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -9,11 +10,14 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
-from django.test import Client, override_settings
+from django.http import FileResponse, StreamingHttpResponse
+from django.test import Client, RequestFactory, override_settings
 
 from coatcheck.client import SessionClient
 from coatcheck.cookies import MOST_PRESENTED
 from coatcheck.django.config import _cache, get_options
+from coatcheck.django.middleware import SessionMiddleware
+from coatcheck.django.session import USER
 from coatcheck.django.sessions import SessionStore
 from coatcheck.settings import Settings
 from coatcheck.store.lmdb import LmdbStore
@@ -383,6 +387,20 @@ def test_a_stream_may_save_what_exists(browser: Client) -> None:
     answer = browser.get("/stream")
     assert b"".join(answer.streaming_content) == b"one two"
     assert browser.get("/read").json()["data"] == {"before": 1, "during": 2}
+
+
+def test_a_stream_says_that_it_may_depend_on_the_session(client: SessionClient) -> None:
+    """Whoever it is for may be read when the headers have left: a shared cache would show it to the next visitor."""
+    token, _ = client.create({USER: "7"}, principal="7")
+    request = RequestFactory().get("/", headers={"cookie": f"{COOKIE}={token}"})
+    pieces = (str(request.session[key]) for key in [USER])
+
+    answer = SessionMiddleware(lambda _: StreamingHttpResponse(pieces))(request)
+    assert answer["Vary"] == "Cookie"
+    assert b"".join(answer.streaming_content) == b"7"
+
+    file = SessionMiddleware(lambda _: FileResponse(io.BytesIO(b"same for all")))(request)
+    assert "Vary" not in file
 
 
 def test_a_secure_cookie_over_http_is_warned_of_once(browser: Client, caplog: pytest.LogCaptureFixture) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from flask import Flask, make_response
+from flask import Flask, Response, make_response, stream_with_context
 from flask import session as flask_session
 from flask.testing import FlaskClient
 
@@ -38,6 +38,18 @@ def test_a_request_that_does_not_use_the_session_costs_nothing(app: Flask, brows
     assert again is not None
     assert again.to_wire() == record.to_wire()
     assert rows(app) == before + 1
+
+
+def test_a_stream_says_that_it_may_depend_on_the_session(app: Flask, browser: FlaskClient) -> None:
+    """Whoever it is for may be read when the headers have left: a shared cache would show it to the next visitor."""
+
+    @app.get("/late")
+    def late() -> Response:
+        return Response(stream_with_context(str(flask_session["a"]) for _ in range(1)))
+
+    browser.get("/put?a=1")
+    answer = browser.get("/late")
+    assert (answer.text, answer.headers["Vary"]) == ("1", "Cookie")
 
 
 def test_a_request_that_only_reads_sends_no_cookie(app: Flask, browser: FlaskClient) -> None:

@@ -125,7 +125,7 @@ def test_a_session_from_its_first_key_to_its_end(client: SessionClient) -> None:
         return [b"bye"]
 
     def ignores(environ: Any, start_response: Start) -> Iterable[bytes]:
-        start_response("200 OK", list(TEXT))
+        start_response("200 OK", [*TEXT, ("Content-Length", "0")])
         return [b""]
 
     first = visit(SessionMiddleware(writes, client=client))
@@ -155,6 +155,19 @@ def test_the_headers_wait_for_the_first_piece(client: SessionClient) -> None:
     assert sent.body == b"piece"
     found = client.open(sent.token)
     assert (dict(found), found.principal) == ({"before": [1, 2]}, "ann")
+
+
+def test_a_stream_says_that_it_may_depend_on_the_session(client: SessionClient) -> None:
+    """Whoever it is for may be read when the headers have left: a shared cache would show it to the next visitor."""
+
+    def generates(environ: Any, start_response: Start) -> Iterator[bytes]:
+        start_response("200 OK", list(TEXT))
+        yield b"for "
+        yield str(session_of(environ).principal).encode()
+
+    token, _ = client.create({}, principal="ann")
+    sent = visit(SessionMiddleware(generates, client=client), token)
+    assert (sent.body, sent.values("vary")) == (b"for ann", ["Cookie"])
 
 
 def test_what_write_sends_comes_after_the_commit(client: SessionClient) -> None:
