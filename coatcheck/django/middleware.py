@@ -80,8 +80,30 @@ class SessionMiddleware(DjangoSessionMiddleware):
         current.set(session)
         return session
 
+    def __call__(self, request: HttpRequest) -> Any:
+        """One request. What ends it without an answer, as the time limit of a worker does, takes everything back."""
+        try:
+            return super().__call__(request)
+        except BaseException:
+            session = _loaded(request)
+            if session is not None:
+                with suppress(CoatcheckError):
+                    session.abandon()
+            current.set(None)
+            raise
+
     async def __acall__(self, request: HttpRequest) -> HttpResponseBase:
-        """The same for asyncio, on the event loop, which it does not block."""
+        """The same for asyncio, on the event loop, which it does not block. Django cancels it when nobody waits."""
+        try:
+            return await self._answer(request)
+        except BaseException:
+            session = _loaded(request)
+            if session is not None:
+                with suppress(CoatcheckError):
+                    await session.aabandon()
+            raise
+
+    async def _answer(self, request: HttpRequest) -> HttpResponseBase:
         if len(presented(request, str(get_rules().name))[0]) > 1:
             await get_client().runner.read(partial(self.process_request, request))
             current.set(request.session)
@@ -184,6 +206,12 @@ class SessionMiddleware(DjangoSessionMiddleware):
         if isinstance(session, Store) and isinstance(exception, CoatcheckError):
             return answer_to(request, exception, None, or_raise=False)
         return None
+
+
+def _loaded(request: HttpRequest) -> DjangoSession | None:
+    """The session behind that of the request, if it was used."""
+    session = getattr(request, "session", None)
+    return session.loaded if isinstance(session, Store) else None
 
 
 def _varied(response: HttpResponseBase, *, by_cookie: bool) -> HttpResponseBase:

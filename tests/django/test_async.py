@@ -39,6 +39,40 @@ def test_an_asynchronous_view_has_its_session() -> None:
     assert (last.json(), last.cookies.output()) == ({"notes": 22}, "")
 
 
+@pytest.mark.parametrize("gate", ["free", "taken"])
+def test_a_request_that_nobody_waits_for_takes_nothing(home: Any, client: SessionClient, gate: str) -> None:
+    """Django cancels the view when the browser is gone: its messages are shown by the next one, nothing is kept."""
+    token, _ = client.create({}, flashes=[FlashMessage.info("kept")])
+
+    async def visit() -> None:
+        taken = asyncio.Event()
+
+        async def view(request: Any) -> HttpResponse:
+            request.session["lost"] = 1
+            assert len(await request.session.coat.atake_flashes()) == 1
+            taken.set()
+            await asyncio.Event().wait()
+            return HttpResponse()
+
+        factory = AsyncRequestFactory()
+        factory.cookies[COOKIE] = token
+        request = asyncio.create_task(SessionMiddleware(view)(factory.get("/")))
+        await taken.wait()
+        busy = WriterGate(home / WRITER)
+        if gate == "taken":
+            assert busy.enter()
+        request.cancel()
+        await asyncio.sleep(0)
+        busy.close()
+        with pytest.raises(asyncio.CancelledError):
+            await request
+
+    asyncio.run(visit())
+    record = client.load(token)
+    assert record is not None
+    assert (record.data, [each.message for each in record.flashes]) == ({}, ["kept"])
+
+
 def test_the_middleware_does_its_work_on_the_loop(held: SessionClient, spy: Spy) -> None:
     """An untouched request asks the store nothing; a login is one write; what fails stores nothing."""
     threads: list[threading.Thread] = []

@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
-from django.http import FileResponse, StreamingHttpResponse
+from django.http import FileResponse, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.test import Client, RequestFactory, override_settings
 
+from coatcheck import FlashMessage
 from coatcheck.client import SessionClient
 from coatcheck.cookies import MOST_PRESENTED
 from coatcheck.django.config import _cache, get_options
+from coatcheck.django.current import current
 from coatcheck.django.middleware import SessionMiddleware
 from coatcheck.django.session import USER
 from coatcheck.django.sessions import SessionStore
@@ -223,6 +225,23 @@ def test_a_login_that_fails_leaves_the_key(browser: Client) -> None:
     assert browser.get("/sign_in", {"name": "ann", "raise": 1}).status_code == 500
     assert cookie_of(browser) == before
     assert browser.get("/look", {"key": "a"}).json() == {"value": "1"}
+
+
+def test_a_request_that_a_worker_has_no_more_time_for_takes_nothing(client: SessionClient) -> None:
+    """Its messages are shown by the next one, what it wrote is not kept, and nobody takes its session for the next."""
+    token, _ = client.create({}, flashes=[FlashMessage.info("kept")])
+
+    def view(request: HttpRequest) -> HttpResponse:
+        assert [each.message for each in request.session.coat.take_flashes()] == ["kept"]
+        request.session["lost"] = 1
+        raise SystemExit
+
+    with pytest.raises(SystemExit):
+        SessionMiddleware(view)(RequestFactory().get("/", headers={"cookie": f"{COOKIE}={token}"}))
+
+    record = client.load(token)
+    assert record is not None
+    assert (record.data, [each.message for each in record.flashes], current.get()) == ({}, ["kept"], None)
 
 
 def test_what_has_ended_meanwhile_stays_ended(browser: Client, home: Any, store: LmdbStore, clock: FakeClock) -> None:
