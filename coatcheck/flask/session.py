@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+import flask
 from flask.sessions import SessionMixin
 from markupsafe import Markup
 
@@ -33,6 +34,8 @@ _LONGEST_AGENT: Final = 400
 
 FRESH: Final = "_fresh"
 """The key under which Flask-Login notes whether the user has signed in, or is known by a "remember me" only."""
+
+_CSRF_WORD: Final = "csrf_token"
 
 Pair = tuple[str, Any]
 
@@ -172,7 +175,27 @@ class FlaskSession(Session, SessionMixin):  # type: ignore[override]
         pending.flashes.clear()
         pending.flashes_replaced = self._record is not None
 
+    def popitem(self) -> tuple[str, Any]:
+        """Remove the newest key and return it with its value."""
+        self._reads()
+        key = next(dict.__reversed__(self), None)
+        if key is None:
+            msg = "popitem(): dictionary is empty"
+            raise KeyError(msg)
+        return key, self.pop(key)
+
     # Who is signed in, as Flask-Login says it --------------------------------------------------------------------
+
+    def login(self, principal: str, *arguments: Any, **more: Any) -> None:
+        """Bind the session to a principal, under a new token; see :meth:`coatcheck.Session.login`.
+
+        The word that Flask-WTF has in the session for its forms goes too, as Django's does at a login. Whoever planted
+        the session knows it, and could send forms in the name of whoever signs in.
+        """
+        Session.login(self, principal, *arguments, **more)
+        word = self._app.config.get("WTF_CSRF_FIELD_NAME", _CSRF_WORD)
+        if Session.pop(self, word, None) is not None and flask.has_app_context():
+            flask.g.pop(word, None)  # where it stays for the rest of the request
 
     def _sign_in(self, principal: str) -> None:
         login = self._changes().login

@@ -144,6 +144,30 @@ def test_who_signs_out_is_out(shop: Flask, browser: FlaskClient) -> None:
     assert thief.get("/secret").status_code == 401
 
 
+def test_whichever_way_the_key_goes_the_user_is_out(home: Path) -> None:
+    """A session that is nobody's to Flask-Login is nobody's here; what else was in it goes on."""
+    ways: list[Any] = [
+        lambda: str(session.popitem()),
+        lambda: session.pop("_user_id"),
+        lambda: session.__delitem__("_user_id"),
+        lambda: session.__setitem__("_user_id", None),
+        lambda: session.update(_user_id=None),
+        lambda: session.__ior__({"_user_id": None}),
+    ]
+    app = create_shop(COATCHECK_HOME=home)
+    app.add_url_rule("/<int:way>", "way", lambda way: str(ways[way]()))
+    for way in range(len(ways)):
+        browser = app.test_client()
+        browser.get("/put?cart=coat&_user_id=ann")
+        token = cookie_of(browser)
+        browser.get(f"/{way}")
+
+        assert client_of(app).find(token).reason == "deleted"
+        found = browser.get("/who").get_json()
+        assert (found["principal"], found["user"], found["data"]) == (None, None, {"cart": "coat"})
+    client_of(app).close()
+
+
 def test_another_user_gets_nothing_of_the_one_before(shop: Flask, browser: FlaskClient) -> None:
     """Even without a logout in between."""
     browser.get("/login?name=ann")

@@ -1,4 +1,4 @@
-"""Flask-WTF as it is: its CSRF token lives in the session, through a login too."""
+"""Flask-WTF as it is: its CSRF token lives in the session, until a login."""
 
 from __future__ import annotations
 
@@ -63,6 +63,20 @@ def test_a_form_is_accepted_with_the_word_of_its_session(forms: Flask) -> None:
     assert cookie_of(browser) != token
     again = browser.post("/form", data={"name": "ann", "csrf_token": answer.text}, **send)
     assert again.status_code == 200
+
+
+def test_the_word_of_before_is_worth_nothing_after_a_login(forms: Flask) -> None:
+    """Or whoever had planted the session, and so knows the word, could send forms in the name of who signs in."""
+    attacker = forms.test_client()
+    word = attacker.get("/form").text
+    victim = forms.test_client()
+    victim.set_cookie("__Host-id", cookie_of(attacker), secure=True)
+    send: Any = {"base_url": "https://localhost", "headers": {"Referer": "https://localhost/form"}}
+    new = victim.post("/form", data={"name": "ann", "csrf_token": word}, **send).text
+
+    assert new != word
+    assert victim.post("/form", data={"name": "ann", "csrf_token": word}, **send).status_code == 400
+    assert victim.post("/form", data={"name": "ann", "csrf_token": new}, **send).status_code == 200
 
 
 def test_a_page_without_a_form_starts_no_session(forms: Flask) -> None:
