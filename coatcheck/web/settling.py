@@ -46,6 +46,9 @@ def settle(session: WebSession, options: WebOptions, status: int) -> Settled:
     if status >= FAILED:
         session.abandon()
         session.seal()
+        if session.origin is None and session.token is not None and session.cookie == "set":
+            # Of a commit by hand, before it failed: without it the browser would be left with a token that is retired.
+            return Settled(options.token_header(session), varies=True)
         return Settled(None, session.accessed)
     try:
         session.commit()

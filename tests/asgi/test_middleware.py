@@ -342,6 +342,25 @@ def test_a_request_that_fails_changes_nothing(loop: str, client: SessionClient, 
     on(loop, run)
 
 
+def test_an_answer_that_fails_brings_a_token_that_was_committed_by_hand(loop: str, client: SessionClient) -> None:
+    """The store has retired the one that the browser holds: without the new one it would be signed out."""
+
+    async def signs_in(scope: Any, receive: Any, send: Any) -> None:
+        scope["session"].login("ann")
+        await scope["session"].acommit()
+        scope["session"]["lost"] = 1
+        await answer(send, 503)
+
+    async def run() -> None:
+        token, _ = client.create({"a": 1})
+        sent = await visit(SessionMiddleware(signs_in, client=client), token)
+        record = client.load(sent.token)
+        assert record is not None
+        assert (record.principal, record.data) == ("ann", {"a": 1})
+
+    on(loop, run)
+
+
 def test_a_cancelled_request_changes_nothing(loop: str, client: SessionClient) -> None:
     """The visitor has gone: what it took is given back even then."""
     token, _ = client.create({})
