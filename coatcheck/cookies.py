@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from coatcheck.errors import ConfigurationError
+from coatcheck.tokens import TOKEN_LENGTH
 
 MOST_PRESENTED: Final = 8
 """How many cookies of the session's name are looked at in one request."""
@@ -18,10 +19,14 @@ MOST_PRESENTED: Final = 8
 LONGEST: Final = 400 * 86_400
 """Seconds that a cookie may live at most; browsers cut longer ones (RFC 6265bis, 5.5)."""
 
+LARGEST: Final = 4096
+"""Characters of name and value that browsers keep (RFC 6265bis, 5.6; ASVS 3.3.5)."""
+
 _BLANKS: Final = " \t"
 _AROUND: Final = _BLANKS + '"'
 _NAME: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_ATTRIBUTE: Final = re.compile(r"[^;\x00-\x1f\x7f]*")
+_PATH: Final = re.compile(r"/[!-:<-~]{0,1023}")
+_DOMAIN: Final = re.compile(r"(?=.{1,254}\Z)\.?[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*")
 _SAMESITE: Final = {"lax": "Lax", "strict": "Strict", "none": "None"}
 
 
@@ -63,11 +68,21 @@ class CookieRules:
         if not _NAME.fullmatch(str(self.name)):
             msg = f"the session cookie's name is {self.name!r}: use letters, digits, '-' and '_'"
             raise ConfigurationError(msg)
-        for attribute in ("domain", "path"):
-            value = getattr(self, attribute)
-            if value is not None and not _ATTRIBUTE.fullmatch(value):
-                msg = f"the session cookie's {attribute} is {value!r}: it cannot hold ';' or control characters"
-                raise ConfigurationError(msg)
+        if len(str(self.name)) + TOKEN_LENGTH > LARGEST:
+            msg = f"the session cookie's name is longer than browsers keep, at most {LARGEST - TOKEN_LENGTH} characters"
+            raise ConfigurationError(msg)
+        if self.domain and not _DOMAIN.fullmatch(str(self.domain)):
+            msg = (
+                f"the session cookie's domain is {self.domain!r}: use a host name such as 'example.org', without "
+                f"scheme and port; an international one in its ASCII form (xn--...)"
+            )
+            raise ConfigurationError(msg)
+        if not _PATH.fullmatch(str(self.path)):
+            msg = (
+                f"the session cookie's path is {self.path!r}: it begins with '/', has at most 1024 characters of "
+                f"ASCII, and neither blanks nor ';'"
+            )
+            raise ConfigurationError(msg)
         self._check_prefix()
         if not self.secure and (self.samesite == "None" or self.partitioned):
             what = "Partitioned" if self.partitioned else "SameSite=None"

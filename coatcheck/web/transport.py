@@ -10,7 +10,13 @@ from coatcheck.cookies import CookieRules
 from coatcheck.errors import ConfigurationError
 
 _NAME: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_NOT_A_TOKENS_PLACE: Final = frozenset({"cookie", "set-cookie", "authorization", "host", "vary", "content-length"})
+_NOT_A_TOKENS_PLACE: Final = re.compile(
+    "(?:set-)?cookie2?|authorization|host|vary|content-.*|proxy-.*|sec-.*|access-control-.*|accept.*|x-forwarded-.*|"
+    "cache-control|connection|date|etag|expect|forwarded|keep-alive|last-modified|location|origin|referer|server|te|"
+    "trailer|transfer-encoding|upgrade|user-agent|via|www-authenticate",
+    re.IGNORECASE,
+)
+"""Headers that mean something else: to whoever is in between, a token in them is no secret, or a message of its own."""
 
 
 class Presented(NamedTuple):
@@ -75,7 +81,7 @@ class HeaderTransport:
 
     def __init__(self, name: str) -> None:
         """Raises ConfigurationError for what is no header, or another's."""
-        if not isinstance(name, str) or not _NAME.fullmatch(name) or name.lower() in _NOT_A_TOKENS_PLACE:
+        if not isinstance(name, str) or not _NAME.fullmatch(name) or _NOT_A_TOKENS_PLACE.fullmatch(name):
             msg = f"token_header is {name!r}: use a header of its own, such as 'X-Session-Token'"
             raise ConfigurationError(msg)
         self.name = self.request_header = name

@@ -95,7 +95,9 @@ def test_an_outage_takes_no_token(api: Flask) -> None:
     assert ask(api, "/read", token).get_json()["data"] == {"a": "1"}
 
 
-@pytest.mark.parametrize("name", ["", "Cookie", "set-cookie", "with space", "x\r\ny", 5])
+@pytest.mark.parametrize(
+    "name", ["", "Cookie", "set-cookie", "with space", "x\r\ny", 5, "Location", "content-type", "Cache-Control"]
+)
 def test_a_header_that_cannot_be_is_named(home: Path, name: Any) -> None:
     """When the application is made."""
     with pytest.raises(ConfigurationError, match="token_header is "):
