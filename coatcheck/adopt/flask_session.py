@@ -11,6 +11,7 @@ import re
 import struct
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timezone
 from typing import Any, Final
 
@@ -57,7 +58,8 @@ class FlaskSessionSource(Source):
         """Flashes are a list of (category, message) in the data."""
         if isinstance(data, dict) and _FLASHES in data:
             data = dict(data)
-            flashes = [FlashMessage(str(level), message) for level, message in data.pop(_FLASHES)]
+            with suppress(TypeError, ValueError):  # whatever else it is, nobody is locked out for it
+                flashes = [FlashMessage(str(level), message) for level, message in data.pop(_FLASHES)]
         return super().session_of(data, expires_at, flashes)
 
     def decode(self, packed: bytes) -> Any:
@@ -70,6 +72,9 @@ class FlaskSessionSource(Source):
             return json.loads(packed)
         except ValueError:
             pass
+        except RecursionError:
+            msg = "it is nested too deep"
+            raise Unreadable(msg) from None
         if not self.allow_pickle:
             msg = "it is a pickle: allow_pickle=True would take it over"
             raise Unreadable(msg)

@@ -82,7 +82,6 @@ class Origin:
     # One of them -----------------------------------------------------------------------------------------------
 
     def _find(self, claim: Claim, lifetimes_of: LifetimesOf | None) -> tuple[str, Found]:
-        store = self._client.store
         token, found = self._find_adopted(claim)
         if found.reason != "unknown":
             self._remove_again(claim, found)
@@ -92,8 +91,10 @@ class Origin:
             # Another request may have adopted and removed it, after this one had looked for it here.
             return self._find_adopted(claim)
         lifetimes = self._lifetimes(claim.source, legacy, lifetimes_of)
-        if lifetimes is _OVER:
-            return token, found
+        return (token, found) if lifetimes is _OVER else self._adopt(claim, token, legacy, lifetimes)
+
+    def _adopt(self, claim: Claim, token: str, legacy: LegacySession, lifetimes: Any) -> tuple[str, Found]:
+        store = self._client.store
         try:
             _, record = store.create(
                 self._storable(claim.source, legacy),
@@ -103,6 +104,10 @@ class Origin:
                 flashes=legacy.flashes,
                 token=token,
             )
+        except (TypeError, ValueError) as error:
+            # To fail would lock its user out, as the cookie would come again. The text may quote what is in it.
+            self._unreadable(claim.source, f"it cannot be stored ({type(error).__name__})")
+            return token, Found(None, "unknown")
         except SessionConflict:
             return token, store.find(token)  # another request was first, and may even have ended it
         began = time.monotonic()
@@ -129,14 +134,17 @@ class Origin:
         try:
             return source.read(claim.legacy_id)
         except Unreadable as error:
-            self._client.count("adopt_unreadable")
-            _log.warning("a session of %s is not adopted, and its user has to sign in again: %s", source.name, error)
+            self._unreadable(source, str(error))
             return None
         except CoatcheckError:
             raise
         except Exception as error:
             msg = f"the sessions of {source.name} cannot be asked for: {type(error).__name__}"
             raise StoreUnavailable(msg) from error
+
+    def _unreadable(self, source: LegacySource, why: str) -> None:
+        self._client.count("adopt_unreadable")
+        _log.warning("a session of %s is not adopted, and its user has to sign in again: %s", source.name, why)
 
     def _remove(self, claim: Claim) -> bool:
         try:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from coatcheck.cookies import CookieRules
 from coatcheck.errors import ConfigurationError
+from coatcheck.store.arguments import check_principal
 
 if TYPE_CHECKING:
     from coatcheck.flashes import FlashMessage
@@ -117,9 +118,15 @@ class Source:
         user = values.get(self.principal_key) if self.principal_key else None
         if self.convert is not None:
             values = dict(self.convert(values))
+        principal = None if user is None or user == "" else str(user)
+        if principal is not None:
+            try:
+                check_principal(principal)
+            except ValueError as error:
+                raise Unreadable(str(error)) from None
         return LegacySession(
             data=values,
-            principal=None if user is None or user == "" else str(user),
+            principal=principal,
             flashes=flashes,
             expires_at=expires_at,
         )

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import flask_login
+import msgpack
 import pytest
 import redis
 import sqlalchemy
@@ -24,7 +25,7 @@ from flask_sqlalchemy import SQLAlchemy
 
 from benchmarks.servers import ServerMissing, redis_server
 from coatcheck import ConfigurationError
-from coatcheck.adopt import FlaskSessionCachelib, FlaskSessionRedis, FlaskSessionSQLAlchemy, LegacySource
+from coatcheck.adopt import FlaskSessionCachelib, FlaskSessionRedis, FlaskSessionSQLAlchemy, LegacySource, Unreadable
 from coatcheck.flask import Coatcheck
 from tests.flask.conftest import client_of
 from tests.support.require import require
@@ -299,6 +300,29 @@ def test_a_file_that_has_expired_is_no_session(tmp_path: Path) -> None:
     assert found[0] is not None
     assert found[0].expires_at is not None
     assert [source.remove("an-id-with-a-time-01") for _ in range(2)] == [True, False]
+
+
+@pytest.mark.parametrize(
+    "packed",
+    [
+        msgpack.packb({"_user_id": "ann", "_flashes": [["info", "one", "two"]]}),
+        msgpack.packb({"_user_id": "ann", "_flashes": None}),
+        msgpack.packb({"_user_id": "ann", "_flashes": 5}),
+    ],
+)
+def test_odd_flashes_lock_nobody_out(packed: bytes) -> None:
+    """They are left out. The cookie comes again: an error would be the answer to all requests of its user."""
+    found = FlaskSessionRedis({"session:an-id-that-is-odd": packed}).read("an-id-that-is-odd")
+
+    assert found is not None
+    assert (found.principal, found.flashes) == ("ann", ())
+
+
+@pytest.mark.parametrize("packed", [b"[" * 200_000, b'{"a":' * 200_000, b"\x91" * 200_000])
+def test_a_bomb_of_brackets_is_no_session(packed: bytes) -> None:
+    """Neither an outage, which would be the answer to each request that brings the cookie, nor the end of a worker."""
+    with pytest.raises(Unreadable):
+        FlaskSessionRedis({"session:an-id-that-is-odd": packed}).read("an-id-that-is-odd")
 
 
 class Evil:

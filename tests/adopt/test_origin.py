@@ -255,6 +255,23 @@ def test_what_is_too_large_stays_where_it_is(home: object, source: MemorySource,
         assert opened(client, source)["cart"] == [1, 2]
 
 
+@pytest.mark.parametrize("how", ["principal", "source"])
+def test_what_cannot_be_stored_at_all_locks_nobody_out(
+    client: SessionClient, source: MemorySource, caplog: pytest.LogCaptureFixture, how: str
+) -> None:
+    """Its cookie comes with each request: an error would be the answer to all of them, until the cookie is gone."""
+    source.rows[ID]["user"] = "u" * 600
+    if how == "source":
+        source.session_of = lambda *_: LegacySession(data={}, principal="u" * 600)  # type: ignore[method-assign]
+    session = opened(client, source)
+
+    assert (dict(session), session.principal, session.new) == ({}, None, True)
+    session["a"] = 1
+    assert session.commit() is not None
+    assert client.counters["adopt_unreadable"] == 1
+    assert "uuu" not in caplog.text
+
+
 def test_a_request_with_a_token_of_ours_has_moved_in(client: SessionClient, source: MemorySource) -> None:
     """The old store is not asked, whichever cookie has the token."""
     token, _ = client.create({"a": 1})
