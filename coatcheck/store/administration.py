@@ -104,6 +104,7 @@ class Administration(Sessions):
         What happened to which session, and when, stays. Sessions are not touched: revoke them before.
         """
         return history.forget(self.environment, self._sealing, check_principal(principal), self.settings.gate_timeout)
+
     def last_event(self, ring: bytes = audit.LIFE) -> int:
         """The sequence number of the newest event of a ring; -1 where there is none."""
         with self._read() as transaction:
