@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from redis import RedisError, ResponseError
@@ -11,11 +11,14 @@ from redis.exceptions import NoScriptError
 
 from coatcheck.errors import CoatcheckError
 from coatcheck.redis import connecting, failures
-from coatcheck.redis.calls import Ask, Call, Command, Flow, Many, Pause
+from coatcheck.redis.calls import Ask, Call, Command, Flow, Keep, Many, Pause
 from coatcheck.redis.circuit import Circuit
 from coatcheck.redis.driver import CHUNK
 
 R = TypeVar("R")
+
+
+AsyncKeeper = Callable[[Keep], Awaitable[None]]
 
 
 class AsyncDriver:
@@ -48,13 +51,17 @@ class AsyncDriver:
         if client is not None and self._owned:
             await client.aclose()
 
-    async def run(self, flow: Flow[R]) -> R:
-        """Run a verb to its end; what it returns."""
+    async def run(self, flow: Flow[R], keep: AsyncKeeper | None = None) -> R:
+        """Run a verb to its end; what it returns. ``keep``: is told what Redis says of sessions."""
         try:
             request = next(flow)
             while True:
                 try:
-                    answer = await self._answer(request)
+                    answer = None
+                    if not isinstance(request, Keep):
+                        answer = await self._answer(request)
+                    elif keep is not None:
+                        await keep(request)
                 except CoatcheckError as error:
                     request = flow.throw(error)
                 else:

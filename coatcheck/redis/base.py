@@ -14,7 +14,7 @@ from coatcheck.errors import (
     SessionMissing,
 )
 from coatcheck.keyring import Keyring, keyring_from
-from coatcheck.redis.calls import Ask, Call, Flow, read_sid, read_token
+from coatcheck.redis.calls import Ask, Call, Flow, Keep, read_sid, read_token
 from coatcheck.redis.draft import RedisDraft
 from coatcheck.redis.guesses import Guesses
 from coatcheck.redis.layout import Layout, tag_of
@@ -43,6 +43,12 @@ class Place(NamedTuple):
     sid: bytes | None = None
     other: bytes | None = None
     """The hash of a token to look for beside it."""
+
+
+def told(place: Place, view: View) -> Keep:
+    """What is to be told of what was seen there."""
+    sid = place.sid if view.row is None else view.row.sid
+    return Keep(sid, view.session, view.position, place.token_hash, view.row)
 
 
 class VerbsBase:
@@ -129,6 +135,7 @@ class VerbsBase:
         """What is there now."""
         view = yield from self._whole(view_of((yield self.look(place)), place.sid), self._now())
         self.guesses.put(place.token_hash, view)
+        yield told(place, view)
         return view
 
     def _whole(self, view: View, now: int) -> Flow[View]:
@@ -141,7 +148,7 @@ class VerbsBase:
         if row is None or not row.leads(now) or (session is not None and session.has_all_flashes):
             return view
         again = view_of((yield self.look(Place(tag_of(row.sid), sid=row.sid))), row.sid)
-        return View(row, again.session, view.other)
+        return View(row, again.session, view.other, view.position)
 
     def reason_of(self, view: View, now: int) -> tuple[Reason | None, float | None]:
         """Why there is no live session, and how many seconds ago it ended; None where there is one."""

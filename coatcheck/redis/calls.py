@@ -8,9 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from coatcheck.redis.scripts import READ, WRITE, Script
+
+if TYPE_CHECKING:
+    from coatcheck.redis.layout import TokenRow
+    from coatcheck.redis.rest import Session
 
 Argument = bytes | str | int
 Answer = TypeVar("Answer")
@@ -31,6 +35,11 @@ class Call:
     script: Script
     keys: tuple[bytes, ...]
     arguments: tuple[Argument, ...]
+
+
+def was_done(reply: Any) -> bool:
+    """Whether the script that writes has written, by its reply."""
+    return not isinstance(reply, list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +66,25 @@ class Ask:
     """To be run before it on the same connection, where there is one server."""
 
 
-Request = Command | Call | Many | Pause | Ask
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """What Redis has just said of a session, for whoever keeps copies. Answered with None."""
+
+    sid: bytes | None
+    """The session, where it is known which."""
+    session: Session | None
+    """As it lies there now, if it does."""
+    position: bytes
+    """The last event of its tag at that moment."""
+    token_hash: bytes | None = None
+    """The token that was asked for."""
+    row: TokenRow | None = None
+    """Its row, if it has one."""
+    buried: Sequence[tuple[bytes, TokenRow]] = ()
+    """The rows of other tokens."""
+
+
+Request = Command | Call | Many | Pause | Ask | Keep
 Flow = Generator[Request, Any, Answer]
 """A verb that does no input or output itself, and what it returns in the end."""
 

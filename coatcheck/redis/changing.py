@@ -23,9 +23,10 @@ from coatcheck.errors import (
 )
 from coatcheck.redis import rest
 from coatcheck.redis.base import Place, VerbsBase
-from coatcheck.redis.calls import Flow, Write
+from coatcheck.redis.calls import Flow, Keep, Write, was_done
 from coatcheck.redis.draft import RedisDraft, keep, note, unlist
 from coatcheck.redis.layout import TokenRow, tag_of
+from coatcheck.redis.positions import NOWHERE, packed_position
 from coatcheck.redis.rest import Session, View, view_of
 from coatcheck.store import token_table
 from coatcheck.store.sessions import beside_one_more, lately
@@ -55,6 +56,8 @@ class Done(NamedTuple):
     """Where it will be found, when that changes."""
     row: TokenRow | None = None
     """The row of its token there."""
+    draft: RedisDraft | None = None
+    """What the write was made of."""
 
 
 Work = Callable[[View, int, int], Done]
@@ -91,8 +94,8 @@ class Changes(VerbsBase):
                 view = None
                 continue
             reply = yield done.write.call()
-            if reply == 1:
-                self.guesses.put((done.place or place).token_hash, View(done.row or view.row, done.session))
+            if was_done(reply):
+                yield self.written(done, done.place or place, view, reply)
                 return done.answer
             self.counters["replayed"] += 1
             if time.monotonic() > end:
@@ -102,6 +105,18 @@ class Changes(VerbsBase):
                 floor = int(reply[0])
             else:
                 view, confirmed = (yield from self._whole(view_of(reply, place.sid), now)), True
+
+    def written(self, done: Done, place: Place, view: View, reply: Any) -> Keep:
+        """Remember what has just been written; what is to be told of it."""
+        row = done.row or view.row
+        self.guesses.put(place.token_hash, View(row, done.session))
+        found = done.draft or view.session
+        position = NOWHERE if reply == 1 else packed_position(reply)
+        buried = () if done.draft is None else done.draft.buried
+        sid = None if found is None else found.sid
+        if done.session is None:
+            return Keep(sid, None, position, buried=buried)
+        return Keep(sid, done.session, position, place.token_hash, row, buried)
 
     def writing(self, place: Place, draft: RedisDraft, *, ends: bool = False) -> Write:
         """A write that happens only to the session as the draft has found it; one that ``ends`` it, revoked or not."""
@@ -167,11 +182,11 @@ class Changes(VerbsBase):
         """Add what stores a draft to a write, or what ends it where its changes say so."""
         if not draft.dropped:
             record, session = draft.saved(write, self.layout, now, kind)
-            return Done(record, write, session)
+            return Done(record, write, session, draft=draft)
         record, _ = draft.saved(Write(self.look(Place(draft.tag, sid=draft.sid))), self.layout, now, kind)
         self.end(write, draft, DELETED, now, "deleted")
         record.ended = True
-        return Done(record, write)
+        return Done(record, write, draft=draft)
 
     def end(self, write: Write, draft: RedisDraft, state: int, now: int, kind: str) -> None:
         """Add what deletes a session and remembers why for each of its tokens."""
@@ -202,7 +217,9 @@ class Changes(VerbsBase):
     def bury(self, write: Write, draft: RedisDraft, token_hash: bytes, state: int, since: int, kept: int) -> None:
         """Add what puts a token out of use, or into its grace, and remembers it until ``kept``."""
         key, buried, now = self.layout.token(draft.tag, token_hash), self.layout.buried(draft.tag), self._now()
-        write.run("SET", key, TokenRow(draft.sid, state, since, kept, draft.revision).packed())
+        row = TokenRow(draft.sid, state, since, kept, draft.revision)
+        draft.buried.append((token_hash, row))
+        write.run("SET", key, row.packed())
         keep(write, key, kept, now)
         write.run("ZREMRANGEBYSCORE", buried, "-inf", now - 60 * SECOND)
         write.run("ZADD", buried, kept, token_hash.hex())

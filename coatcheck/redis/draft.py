@@ -28,10 +28,14 @@ LOG_LENGTH: Final = 10_000
 """Events of one tag's log, about."""
 
 
+MARKED: Final = "not-before"
+"""The kind of event that ends all sessions of a principal."""
+
+
 class RedisDraft(Draft):
     """A session that the steps of :mod:`coatcheck.store.apply` can be applied to, kept in Redis."""
 
-    __slots__ = ("_bound", "found", "off_reserve", "revision")
+    __slots__ = ("_bound", "buried", "found", "off_reserve", "revision")
 
     def __init__(self, sid: bytes, found: Session | None) -> None:
         """``found`` is None for a session that is made now."""
@@ -39,6 +43,8 @@ class RedisDraft(Draft):
         self.found = found
         self.revision = secrets.token_bytes(16)
         self._bound: int | None = None
+        self.buried: list[tuple[bytes, TokenRow]] = []
+        """The tokens that it puts out of use, or into their grace, with their rows."""
         self.off_reserve = False
         """Whether it may be stored, grown or not, while Redis is full."""
 
@@ -162,8 +168,11 @@ def score_of(deadline: int) -> bytes:
     return b"inf" if deadline == NEVER else b"%d" % deadline
 
 
-def note(write: Write, layout: Layout, tag: str, kind: str, sid: bytes, now: int) -> None:
-    """Tell whoever follows the log what happened."""
+def note(
+    write: Write, layout: Layout, tag: str, kind: str, sid: bytes, now: int, principal_hash: bytes | None = None
+) -> None:
+    """Tell whoever follows the log what happened, to a session or to all of a principal."""
     log = layout.log(tag)
-    write.run("XADD", log, "MAXLEN", "~", LOG_LENGTH, "*", "kind", kind, "sid", sid.hex(), "at", now)
+    whose = () if principal_hash is None else ("principal", principal_hash.hex())
+    write.run("XADD", log, "MAXLEN", "~", LOG_LENGTH, "*", "kind", kind, "sid", sid.hex(), "at", now, *whose)
     write.run("PEXPIRE", log, LOG_KEPT)

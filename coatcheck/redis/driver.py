@@ -11,13 +11,16 @@ from redis.exceptions import NoScriptError
 
 from coatcheck.errors import CoatcheckError
 from coatcheck.redis import connecting, failures
-from coatcheck.redis.calls import Ask, Call, Command, Flow, Many, Pause
+from coatcheck.redis.calls import Ask, Call, Command, Flow, Keep, Many, Pause
 from coatcheck.redis.circuit import Circuit
 
 R = TypeVar("R")
 
 CHUNK: Final = 500
 """Calls sent in one piece."""
+
+
+Keeper = Callable[[Keep], None]
 
 
 class Driver:
@@ -50,13 +53,17 @@ class Driver:
         if client is not None and self._owned:
             client.close()
 
-    def run(self, flow: Flow[R]) -> R:
-        """Run a verb to its end; what it returns."""
+    def run(self, flow: Flow[R], keep: Keeper | None = None) -> R:
+        """Run a verb to its end; what it returns. ``keep``: is told what Redis says of sessions."""
         try:
             request = next(flow)
             while True:
                 try:
-                    answer = self._answer(request)
+                    answer = None
+                    if not isinstance(request, Keep):
+                        answer = self._answer(request)
+                    elif keep is not None:
+                        keep(request)
                 except CoatcheckError as error:
                     request = flow.throw(error)
                 else:

@@ -13,6 +13,8 @@ session are in one hash slot, and one script can reach them on a Cluster too. ``
 ``coatcheck:{t}:b``                zset    ``<sid>:<principal>`` of those with a principal, by deadline
 ``coatcheck:{t}:z``                zset    hashes of tokens out of use, by how long they are remembered
 ``coatcheck:{t}:log``              stream  what happened to which session
+``coatcheck:{t}:i``                string  which life of the log it is: another one, when Redis has lost its data
+``coatcheck:{0}:hosts``            hash    what each host tells of itself
 ``coatcheck:{0}:meta``             hash    what all openers must agree on
 =================================  ======  =========================================================================
 """
@@ -65,6 +67,7 @@ class Layout:
         self.prefix = prefix
         self._of_tag = {tag: f"{prefix}:{{{tag}}}:".encode() for tag in TAGS}
         self.meta = self.of_tag("0") + b"meta"
+        self.hosts = self.of_tag("0") + b"hosts"
 
     def of_tag(self, tag: str) -> bytes:
         """What all keys of a tag begin with."""
@@ -109,6 +112,10 @@ class Layout:
     def log(self, tag: str) -> bytes:
         """What happened."""
         return self._of_tag[tag] + b"log"
+
+    def incarnation(self, tag: str) -> bytes:
+        """Which life of the log it is."""
+        return self._of_tag[tag] + b"i"
 
     def lock(self, principal_hash: bytes) -> bytes:
         """Who may count the sessions of a principal at present."""

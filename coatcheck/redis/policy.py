@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgpack
 
 from coatcheck.errors import ConfigurationError
-from coatcheck.redis.calls import Call, Command, Flow, Write
+from coatcheck.redis.calls import Call, Command, Flow, Write, was_done
 from coatcheck.redis.scripts import READ
 from coatcheck.store.policy import Policy
 
@@ -58,7 +58,7 @@ def settle(layout: Layout, settings: Settings, fingerprints: Sequence[bytes]) ->
             "fingerprints", b"".join(fingerprints), "incarnation", secrets.token_bytes(16),
             "mode", mode_of(settings),
         )  # fmt: skip
-        if (yield write.call()) == 1:
+        if was_done((yield write.call())):
             return policy
 
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from coatcheck.errors import CorruptRecord, PrincipalLimit, StoreUnavailable
 from coatcheck.redis.base import Place
-from coatcheck.redis.calls import Call, Command, Flow, Many, Pause, Write
+from coatcheck.redis.calls import Call, Command, Flow, Many, Pause, Write, was_done
 from coatcheck.redis.changing import PATIENCE, Changes, Done
+from coatcheck.redis.draft import MARKED, note
 from coatcheck.redis.layout import TAGS, moment, tag_of
 from coatcheck.redis.rest import Session, View, view_of
 from coatcheck.redis.scripts import READ
@@ -76,6 +77,7 @@ class PrincipalVerbs(Changes):
         write = Write(Call(READ, (key,), (self.layout.of_tag(tag), b"-", b"")))
         write.run_first("PERSIST", key)  # a Redis that is full refuses a SET, but not after another write
         write.run("SET", key, mark, "PX", token_table.ENDED_KEPT // 1000)
+        note(write, self.layout, tag, MARKED, b"", int(mark[:20]), principal_hash)
         return write.call()
 
     def revoke_sid(self, sid: str) -> Flow[bool]:
@@ -99,7 +101,7 @@ class PrincipalVerbs(Changes):
             live = now < draft.deadline
             write = self.writing(place, draft, ends=True)
             self.end(write, draft, REVOKED if live else EXPIRED, now, kind if live else "expired")
-            return Done(live, write)
+            return Done(live, write, draft=draft)
 
         live: bool = yield from self.change(place, work)
         return live
@@ -162,7 +164,7 @@ class PrincipalVerbs(Changes):
         unlock = Write(Call(READ, (key,), (key[: key.index(b"}:") + 2], b"-", b"")))
         unlock.guard("equal", key, mine)
         unlock.run("DEL", key)
-        return bool((yield unlock.call()) == 1)
+        return was_done((yield unlock.call()))
 
     def _locked(self, key: bytes, mine: bytes) -> Flow[None]:
         end = time.monotonic() + PATIENCE

@@ -23,6 +23,7 @@ import msgpack
 
 from coatcheck.errors import CorruptRecord
 from coatcheck.redis.layout import TokenRow, moment
+from coatcheck.redis.positions import NOWHERE, packed_position
 from coatcheck.store import body as bodies
 from coatcheck.store import header as headers
 from coatcheck.store.record import Record
@@ -145,11 +146,13 @@ class View(NamedTuple):
     session: Session | None = None
     other: TokenRow | None = None
     """The row of the token that was asked for beside it."""
+    position: bytes = NOWHERE
+    """The last event in the log of its tag at that moment."""
 
 
 def view_of(reply: list[Any], sid: bytes | None = None) -> View:
     """The reply of the scripts. Raises CorruptRecord."""
-    packed, flat, flashes, before, other = reply
+    packed, flat, flashes, before, other, last = reply
     try:
         row = None if packed is None else TokenRow.unpacked(packed)
         beside = None if other is None else TokenRow.unpacked(other)
@@ -157,7 +160,8 @@ def view_of(reply: list[Any], sid: bytes | None = None) -> View:
         msg = "the row of a token in Redis cannot be read: something else has written there"
         raise CorruptRecord(msg) from error
     found = row.sid if row is not None else sid
+    position = packed_position(last)
     if found is None or not flat:
-        return View(row, None, beside)
+        return View(row, None, beside, position)
     fields = dict(zip(flat[::2], flat[1::2], strict=True))
-    return View(row, Session(found, fields, flashes, before), beside)
+    return View(row, Session(found, fields, flashes, before), beside, position)

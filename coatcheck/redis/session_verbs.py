@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from coatcheck.changes import PushFlash, Set
 from coatcheck.errors import SessionConflict, SessionMissing, StoreUnavailable
 from coatcheck.redis.base import Place
-from coatcheck.redis.calls import Flow, Write
+from coatcheck.redis.calls import Flow, Write, was_done
 from coatcheck.redis.changing import Done, some_id
 from coatcheck.redis.draft import RedisDraft
 from coatcheck.redis.layout import TokenRow
@@ -121,9 +121,9 @@ class SessionVerbs(PrincipalVerbs):
             reply = yield done.write.call()
         except (StoreUnavailable, SessionMissing):
             return None
-        if reply != 1:
+        if not was_done(reply):
             return None
-        self.guesses.put(place.token_hash, View(view.row, done.session))
+        yield self.written(done, place, view, reply)
         record: Record = done.answer
         return record
 
@@ -206,7 +206,7 @@ class SessionVerbs(PrincipalVerbs):
             # Whether a revocation has come before is for Redis to say.
             write = self.writing(place, draft, ends=state != DELETED)
             self.end(write, draft, state, now, kind)
-            return Done(state == DELETED, write)
+            return Done(state == DELETED, write, draft=draft)
 
         live: bool = yield from self.change(place, work)
         return live

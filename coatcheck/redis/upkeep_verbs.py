@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from coatcheck.errors import CorruptRecord
 from coatcheck.redis.base import Place
-from coatcheck.redis.calls import SLACK, Command, Flow, Many, Write
+from coatcheck.redis.calls import SLACK, Command, Flow, Many, Write, was_done
 from coatcheck.redis.changing import Changes, Done
 from coatcheck.redis.draft import note
 from coatcheck.redis.layout import TAGS
@@ -58,7 +58,7 @@ class UpkeepVerbs(Changes):
             assert done.write is not None
             writes.append(done.write.call())
         answers = yield Many(writes)
-        self.counters["swept"] += sum(answer == 1 for answer in answers)
+        self.counters["swept"] += sum(was_done(answer) for answer in answers)
         return len(sids)
 
     def _expired(self, tag: str, sid: bytes, view: View, now: int) -> Done:
