@@ -204,7 +204,7 @@ class Verbs:
         return self._found(request)
 
     def _found(self, request: m.LoadSession | m.FindSession) -> m.Reply:
-        found = self.store.find(request.token)
+        found = self.store.find(request.token, fresh=request.fresh)
         if found.record is not None:
             return m.SessionLoaded(request_id=request.request_id, record=found.record)
         return m.SessionAbsent(

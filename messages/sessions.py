@@ -82,6 +82,9 @@ class FindSession(Request):
     token: str
     """The token that the browser sent."""
 
+    fresh: bool = False
+    """Whether to go to the authority itself, past every copy."""
+
 
 @message
 class SessionLoaded(Reply):

@@ -113,11 +113,11 @@ class ActorStore:
             return None
         raise _unexpected(reply)
 
-    def find(self, token: str) -> Found:
+    def find(self, token: str, *, fresh: bool = False) -> Found:
         """The live session, or why there is none; see the contract."""
         if self._tokens.hash_of(token) is None:
             return Found(reason="forged")
-        request = m.FindSession(token=token, deadline=self._deadline())
+        request = m.FindSession(token=token, fresh=fresh, deadline=self._deadline())
         reply = self._line.call(request, request.deadline or 0.0, repeatable=True)
         if isinstance(reply, m.SessionLoaded):
             return Found(reply.record)

@@ -181,9 +181,9 @@ class SessionClient:
         """The live session of a token, or None."""
         return self.store.load(token, touch=touch, fresh=fresh)
 
-    def find(self, token: str) -> Found:
+    def find(self, token: str, *, fresh: bool = False) -> Found:
         """The live session of a token, or why there is none."""
-        return self.store.find(token)
+        return self.store.find(token, fresh=fresh)
 
     def save(
         self,

@@ -47,6 +47,12 @@ class Driver:
             self._client = client  # of two threads that make one at once, one uses its own a little longer
         return client
 
+    @property
+    def is_cluster(self) -> bool:
+        """Whether it speaks to a Cluster, whose servers have to be asked one by one."""
+        _ = self.client
+        return self._is_cluster
+
     def close(self) -> None:
         """Close the client, if it is ours; the next request makes another."""
         client, self._client = self._client, None

@@ -95,22 +95,27 @@ class SessionVerbs(PrincipalVerbs):
 
     def load(self, token: str, *, touch: bool = True, fresh: bool = False) -> Flow[Record | None]:  # noqa: ARG002
         """The live session, or None; see the contract. Always as Redis has it."""
-        token_hash = self.hash_of(token)
-        if token_hash is None:
-            return None
+        found = yield from self.found(token, touch=touch)
+        if found.record is not None:
+            self.counters["load"] += 1
+        return found.record
+
+    def found(self, token: str, *, touch: bool = False) -> Flow[Found]:
+        """The live session, or why there is none. A due ``touch`` is stored."""
+        if self.hash_of(token) is None:
+            return Found(reason="forged")
         yield from self.opened()
         place = self.place_of(token)
         view = yield from self.seen(place)
         now = self._now()
-        reason, _ = self.reason_of(view, now)
+        reason, ago = self.reason_of(view, now)
         if reason is not None:
             self.counters[reason] += 1
-            return None
-        self.counters["load"] += 1
+            return Found(reason=reason, ended_ago=ago)
         record = self.record_of(view)
         if touch and now >= record.touch_due_at:
-            return (yield from self._touch_if_free(place, view)) or record
-        return record
+            return Found((yield from self._touch_if_free(place, view)) or record)
+        return Found(record)
 
     def _touch_if_free(self, place: Place, view: View) -> Flow[Record | None]:
         """Store a due touch, unless somebody else writes or Redis takes no writes: the next request will do."""
@@ -140,17 +145,9 @@ class SessionVerbs(PrincipalVerbs):
         done.answer.in_grace = view.row is not None and view.row.state != CURRENT
         return done
 
-    def find(self, token: str) -> Flow[Found]:
-        """The live session, or why there is none; see the contract."""
-        if self.hash_of(token) is None:
-            return Found(reason="forged")
-        yield from self.opened()
-        view = yield from self.seen(self.place_of(token))
-        reason, ago = self.reason_of(view, self._now())
-        if reason is None:
-            return Found(self.record_of(view))
-        self.counters[reason] += 1
-        return Found(reason=reason, ended_ago=ago)
+    def find(self, token: str, *, fresh: bool = False) -> Flow[Found]:  # noqa: ARG002 - it always is
+        """The live session, or why there is none; see the contract. Always as Redis has it."""
+        return (yield from self.found(token))
 
     def save(
         self,

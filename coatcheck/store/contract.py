@@ -210,9 +210,12 @@ class SessionStore(Protocol):
         """
 
     def load(self, token: str, *, touch: bool = True, fresh: bool = False) -> Record | None:
-        """The live session, or None. A due touch is stored, unless a writer is in the way: loads never wait."""
+        """The live session, or None. A due touch is stored, unless a writer is in the way: loads never wait.
 
-    def find(self, token: str) -> Found:
+        ``fresh``: where several hosts share sessions, as it is at this moment, and not up to a second ago.
+        """
+
+    def find(self, token: str, *, fresh: bool = False) -> Found:
         """Like ``load`` without a touch, but says why there is none."""
 
     def save(

@@ -49,7 +49,8 @@ def sweep_batch(environment: Environment, clock: Clock, limit: int, timeout: flo
         now = clock.now()
         if not agrees(transaction, environment.tables, now, clock.boottime()):
             return CleanupReport(held=True)
-        report = _Batch(transaction, environment.tables, now).run(limit, started + WORK_SECONDS)
+        batch = _Batch(transaction, environment.tables, now, copies=environment.upkeep.copies)
+        report = batch.run(limit, started + WORK_SECONDS)
     return replace(report, seconds=time.perf_counter() - started)
 
 
@@ -85,8 +86,8 @@ class _Batch:
     left where they are, without a session, and only filed to be forgotten later, when many go at once.
     """
 
-    def __init__(self, transaction: Transaction, tables: Tables, now: int) -> None:
-        self.transaction, self.tables, self.now = transaction, tables, now
+    def __init__(self, transaction: Transaction, tables: Tables, now: int, *, copies: bool = False) -> None:
+        self.transaction, self.tables, self.now, self.copies = transaction, tables, now, copies
         self.kept = now + token_table.EXPIRED_KEPT
         self.removed = self.refiled = self.forgotten = self.anonymous = 0
         self.events: list[audit.Row] = []
@@ -160,7 +161,10 @@ class _Batch:
             variable = header.EMPTY_VARIABLE
         if variable.principal_hash:
             transaction.delete(variable.principal_hash, MEMBER.pack(found.created, sid), db=tables.principals)
-        if variable.principal is None:
+        if self.copies:
+            # The session may go on elsewhere: its end is told by whoever has it.
+            transaction.delete(sid, db=tables.copies)
+        elif variable.principal is None:
             self.anonymous += 1
         else:
             self.events.append((self.now, "expired", sid, variable.principal, {}))

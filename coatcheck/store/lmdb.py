@@ -136,7 +136,7 @@ class LmdbStore(RotationVerbs, FlashVerbs, Resealing, Administration):
         record.in_grace = in_grace
         return record
 
-    def find(self, token: str) -> Found:
+    def find(self, token: str, *, fresh: bool = False) -> Found:  # noqa: ARG002 - one host
         """The live session, or why there is none; see the contract."""
         if self._environment is None:
             self._join()

@@ -60,6 +60,8 @@ class Tables(NamedTuple):
     """ring (1 byte) + sequence (8 bytes) -> event"""
     outbox: Table
     """sequence -> change for Redis"""
+    copies: Table
+    """sid -> what is known of the copy of a session that Redis has"""
     meta: Table
     """what all openers must agree on"""
 

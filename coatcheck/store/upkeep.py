@@ -56,6 +56,8 @@ class Upkeep:
         self.background = False
         """Whether this process may have the thread."""
         self.refusals = Refusals()
+        self.copies = False
+        """Whether the sessions here are copies of what is kept elsewhere."""
         self.sealing: Sealing | None = None
         """What seals that which this process tells of, where the store is encrypted."""
 
