@@ -11,6 +11,7 @@ from coatcheck.actors.base import BaseActor
 from coatcheck.actors.desk import Desk
 from coatcheck.actors.rounds import Rounds
 from coatcheck.actors.verbs import WRITES, Verbs
+from coatcheck.metering import Source, meter_of
 from coatcheck.settings import Settings
 from coatcheck.system.failures import place_of
 
@@ -26,6 +27,7 @@ class SessionManager(BaseActor):
         super().__init__()
         self._verbs: Verbs | None = None
         self._rounds: Rounds | None = None
+        self._counted: list[Source] = []
 
     def make_desk(self) -> Desk:
         """Every verb of the store, and InspectActor."""
@@ -34,6 +36,11 @@ class SessionManager(BaseActor):
         self._rounds = Rounds(self._verbs.store, self.jobs)
         desk = Desk(type(self).__name__, self._verbs.handlers)
         desk.details = self._details
+        meter = meter_of(self._verbs.store.settings.home)
+        self._counted = [
+            meter.add(f"actor.{desk.actor}.handled", desk, desk.handled),
+            meter.add(f"actor.{desk.actor}.failed", desk, desk.failed),
+        ]
         return desk
 
     def begin(self) -> None:

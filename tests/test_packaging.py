@@ -27,6 +27,7 @@ NEEDS_EXTRA = [
     ("coatcheck.django", "django", "django"),
     ("coatcheck.asgi.fastapi", "fastapi", "fastapi"),
     ("coatcheck.redis", "redis", "redis"),
+    ("coatcheck.admin.metrics", "admin", "prometheus_client"),
 ]
 # All that the extras bring, by the names one imports; none of it may be needed by anything not named above.
 OPTIONAL = (

@@ -110,6 +110,17 @@ class Administration(Sessions):
         with self._read() as transaction:
             return audit.last_number(transaction, self._tables, ring)
 
+    def check_ready(self) -> None:
+        """See that the store can be read, and that a writer gets his turn; writes nothing.
+
+        Raises StoreUnavailable and the errors of opening.
+        """
+        self.environment.require_files()
+        with self._read() as transaction:
+            transaction.stat(self._tables.sessions)
+        with self._write():
+            pass
+
     def stats(self) -> StoreStats:
         """Counts and sizes; see the contract."""
         return count(self.environment, self._now(), self.counters)
