@@ -28,6 +28,7 @@ class Rounds:
         self._store = store
         self._jobs = jobs
         self._next_sync = time.monotonic() + ROUND
+        self._next_tell = 0.0
         self.on_duty = False
         """Whether this process has the duty."""
         self.removed = 0
@@ -41,6 +42,7 @@ class Rounds:
         """Do what is due, for about two milliseconds; the seconds until there is more to do."""
         self.last_error = None
         try:
+            self._tell_if_due()
             self.on_duty = self._store.upkeep.acquire()
             if not self.on_duty:
                 self.behind = False
@@ -59,6 +61,13 @@ class Rounds:
             return
         self._next_sync = now + ROUND
         self._jobs.submit(SYNC, self._sync, self._synced)
+
+    def _tell_if_due(self) -> None:
+        """Write what this process has refused, whoever has the duty; at most once a round."""
+        now = time.monotonic()
+        if self._store.upkeep.refusals and now >= self._next_tell and not self._jobs.waiting(SYNC):
+            self._next_tell = now + ROUND
+            self._jobs.submit(SYNC, self._store.upkeep.tell, self._synced)
 
     def _sync(self) -> None:
         self._store.sync()

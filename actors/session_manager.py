@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from coatcheck.actors.base import BaseActor
 from coatcheck.actors.desk import Desk
 from coatcheck.actors.rounds import Rounds
 from coatcheck.actors.verbs import WRITES, Verbs
+from coatcheck.admin.audit_file import AuditFile, AuditWriter
 from coatcheck.metering import Source, meter_of
 from coatcheck.settings import Settings
 from coatcheck.system.failures import place_of
@@ -28,6 +30,7 @@ class SessionManager(BaseActor):
         self._verbs: Verbs | None = None
         self._rounds: Rounds | None = None
         self._counted: list[Source] = []
+        self._audit: AuditWriter | None = None
 
     def make_desk(self) -> Desk:
         """Every verb of the store, and InspectActor."""
@@ -55,6 +58,17 @@ class SessionManager(BaseActor):
             self.log.error("the store cannot be opened: %s", result)
         else:
             self.log.info("the store is open")
+            self._begin_audit_file()
+
+    def _begin_audit_file(self) -> None:
+        assert self._verbs is not None
+        store = self._verbs.store
+        path = store.settings.audit_file
+        if path is not None and self._audit is None and not self.ending:
+            settings = store.settings
+            most, count = settings.audit_file_bytes, settings.audit_file_count
+            self._audit = AuditWriter(AuditFile(store, Path(path), most_bytes=most, count=count))
+            self._audit.start()
 
     def tick(self) -> float:
         """One round of upkeep."""
@@ -74,6 +88,8 @@ class SessionManager(BaseActor):
 
     def end(self, *, idle: bool) -> None:
         """Leave the duty, and close the store unless a thread is still in it."""
+        if self._audit is not None:
+            self._audit.stop()
         if self._rounds is not None and self._verbs is not None:
             self._rounds.leave()
             if idle:

@@ -36,7 +36,8 @@ _CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "on_outage": get_args(OutagePolicy),
     "redis": get_args(RedisMode),
 }
-_POSITIVE: Final = ("map_size", "max_session_bytes", "max_flashes", "gate_timeout", "ask_timeout", "pool_size")
+_AUDIT: Final = ("audit_file_bytes", "audit_file_count")
+_POSITIVE: Final = ("map_size", "max_session_bytes", "max_flashes", "gate_timeout", "ask_timeout", "pool_size", *_AUDIT)
 
 _log = logging.getLogger("coatcheck")
 
@@ -130,6 +131,15 @@ class Settings:
     not encrypted, so who can listen in on that network sees sessions and tokens, and can repeat what was said.
     """
 
+    audit_file: Path | str | None = None
+    """Where the actor system writes every audit event as a line of JSON (``COATCHECK_AUDIT_FILE``); None: nowhere."""
+
+    audit_file_bytes: int = 10 << 20
+    """Bytes after which the audit file is rotated."""
+
+    audit_file_count: int = 10
+    """Former audit files that are kept."""
+
     clock: str = "system"
     """``system``, or ``file:PATH`` in tests."""
 
@@ -159,6 +169,11 @@ class Settings:
                 msg = f"encryption_keys_file is {file!r}: use the path of a file"
                 raise ConfigurationError(msg)
             object.__setattr__(self, "encryption_keys_file", Path(file).absolute())
+        if self.audit_file is not None:
+            if not isinstance(self.audit_file, (str, Path)) or not str(self.audit_file).strip():
+                msg = f"audit_file is {self.audit_file!r}: use the path of a file"
+                raise ConfigurationError(msg)
+            object.__setattr__(self, "audit_file", Path(self.audit_file).absolute())
         limit = self.max_sessions_per_principal
         if limit is not None and (not isinstance(limit, int) or limit < 0):
             msg = f"max_sessions_per_principal is {limit!r}: use a whole number, 0 for no limit"
@@ -224,7 +239,15 @@ def _check_redis(url: Any, prefix: Any) -> None:
 
 _PREFIXES: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _PREFIX: Final = "COATCHECK_"
-_WHOLE: Final = ("map_size", "max_session_bytes", "max_flashes", "max_sessions_per_principal", "pool_size", "port")
+_WHOLE: Final = (
+    "map_size",
+    "max_session_bytes",
+    "max_flashes",
+    "max_sessions_per_principal",
+    "pool_size",
+    "port",
+    *_AUDIT,
+)
 _SECONDS: Final = ("gate_timeout", "ask_timeout")
 _LIFETIMES: Final = ("anonymous", "signed_in")
 _EITHER: Final = frozenset({"encryption_keys", "encryption_keys_file"})

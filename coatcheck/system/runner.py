@@ -100,6 +100,10 @@ class Runner:
         if settings.encryption_keys_file is not None:
             os.environ.pop("COATCHECK_ENCRYPTION_KEYS", None)
             os.environ["COATCHECK_ENCRYPTION_KEYS_FILE"] = str(settings.encryption_keys_file)
+        if settings.audit_file is not None:
+            os.environ["COATCHECK_AUDIT_FILE"] = str(settings.audit_file)
+            os.environ["COATCHECK_AUDIT_FILE_BYTES"] = str(settings.audit_file_bytes)
+            os.environ["COATCHECK_AUDIT_FILE_COUNT"] = str(settings.audit_file_count)
         os.environ["THESPLOG_FILE"] = str(settings.home / "thespian.log")
         os.environ["THESPLOG_FILE_MAXSIZE"] = "65536"
 
