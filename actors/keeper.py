@@ -6,8 +6,12 @@ Needs no Thespian.
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Final
+
+LATELY: Final = 60.0
+"""Seconds: a child that was started again several times within them does not stay up."""
 
 SILENCE: Final = 10.0
 """Seconds without a word after which a child is taken for hung."""
@@ -32,6 +36,7 @@ class Keeper:
         self._pause = 0.0
         self._started = 0.0
         self._seen = 0.0
+        self._starts: deque[float] = deque(maxlen=100)
         self.pid: int | None = None
         """Its process, once it has said so."""
         self.restarts = -1
@@ -61,6 +66,8 @@ class Keeper:
         self._address, self._real, self.pid = address, None, None
         self._started = self._seen = self._clock()
         self.restarts += 1
+        if self.restarts:
+            self._starts.append(self._started)
 
     def spoke(self, sender: Any, pid: int) -> bool:
         """Somebody who may be the child has spoken; whether it is."""
@@ -107,5 +114,6 @@ class Keeper:
             "pid": self.pid,
             "state": state,
             "restarts": max(0, self.restarts),
+            "restarts_lately": sum(self._clock() - each < LATELY for each in self._starts),
             "seen": round(self._clock() - self._seen, 3) if self.alive else None,
         }

@@ -55,7 +55,8 @@ class ActorReport(Reply):
     """What only this kind of actor knows."""
 
     children: Sequence[Mapping[str, Any]]
-    """Its children: ``actor``, ``address``, ``pid``, ``state``, ``restarts``, ``seen`` (seconds ago, or None)."""
+    """Its children: ``actor``, ``address``, ``pid``, ``state``, ``restarts``, ``restarts_lately`` (of the last minute),
+    ``seen`` (seconds ago, or None)."""
 
 
 @message

@@ -13,6 +13,7 @@ from coatcheck.errors import ConfigurationError
 from coatcheck.store import audit, backup, header, history
 from coatcheck.store.arguments import check_principal, sid_bytes
 from coatcheck.store.check import check
+from coatcheck.store.clock_guard import trust
 from coatcheck.store.contract import CheckReport, CleanupReport, SessionInfo, StoreStats
 from coatcheck.store.draft import read_chunks
 from coatcheck.store.expiry import sweep, sweep_batch
@@ -21,6 +22,7 @@ from coatcheck.store.header import CHUNKED
 from coatcheck.store.policy import CHANGEABLE, Policy, read, write
 from coatcheck.store.sessions import Sessions
 from coatcheck.store.statistics import count
+from coatcheck.store.vitals import Vitals, vitals
 
 if TYPE_CHECKING:
     from coatcheck.store.audit import AuditEvent
@@ -120,6 +122,15 @@ class Administration(Sessions):
             transaction.stat(self._tables.sessions)
         with self._write():
             pass
+
+    def trust_clock(self) -> None:
+        """Believe the wall clock as it is now, from now on: the sweep goes on. An operator says that it is right."""
+        with self._write() as transaction:
+            trust(transaction, self._tables, self._now(), self.clock.boottime())
+
+    def vitals(self) -> Vitals:
+        """Who is at the store, what is not on the disk yet, whether the clock is believed; changes nothing."""
+        return vitals(self.environment, self.clock)
 
     def stats(self) -> StoreStats:
         """Counts and sizes; see the contract."""

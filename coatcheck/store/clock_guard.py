@@ -8,6 +8,7 @@ side by side for ten minutes.
 from __future__ import annotations
 
 import struct
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from coatcheck.clock import SECOND
@@ -25,6 +26,37 @@ PROOF: Final = 600 * SECOND
 _KEY: Final = b"clock"
 _ROW: Final = struct.Struct(">qqqq")
 _LENGTH: Final = _ROW.size
+
+
+@dataclass(frozen=True)
+class ClockState:
+    """Whether the wall clock is believed, as somebody sees it who only looks."""
+
+    held: bool
+    """Whether nothing is swept, as the clock has jumped."""
+
+    jump: float
+    """By how many seconds it has jumped, forward when positive, as far as that is known."""
+
+    trusted_in: float
+    """Seconds until it is believed again, if it does not jump once more; 0.0 when it is."""
+
+
+def look(transaction: Transaction, tables: Tables, now: int, boottime: int) -> ClockState:
+    """What ``agrees`` would say now; remembers nothing."""
+    stored = transaction.get(_KEY, db=tables.meta)
+    if stored is None:
+        return ClockState(held=False, jump=0.0, trusted_in=0.0)
+    known, held_since, last, held = _ROW.unpack(stored[:_LENGTH])
+    if stored[_LENGTH:] != boot_id():
+        jumped = now < last - JUMP
+        jump = (now - last) / SECOND if jumped else 0.0
+        return ClockState(held=jumped, jump=jump, trusted_in=PROOF / SECOND if jumped else 0.0)
+    jump = (now - boottime - known) / SECOND
+    if abs(jump) * SECOND > JUMP:
+        return ClockState(held=True, jump=jump, trusted_in=PROOF / SECOND)
+    left = held_since + PROOF - boottime
+    return ClockState(held=bool(held) and left > 0, jump=0.0, trusted_in=max(0, left) / SECOND if held else 0.0)
 
 
 def agrees(transaction: Transaction, tables: Tables, now: int, boottime: int) -> bool:

@@ -211,9 +211,14 @@ class Environment(ForkingHandle):
 
     def readers(self) -> int:
         """Read transactions that are open, over all processes."""
+        return len(self.reader_slots())
+
+    def reader_slots(self) -> list[tuple[int, str, int]]:
+        """The process, thread and transaction of each read transaction that is open, over all processes."""
         handle = self.outside_transactions()
         try:
             lines: list[str] = handle.readers().splitlines()
         finally:
             self.leave()
-        return sum(1 for line in lines if line.split() and line.split()[0].isdigit() and line.split()[-1] != "-")
+        rows = [line.split() for line in lines]
+        return [(int(row[0]), row[1], int(row[2])) for row in rows if len(row) == 3 and row[2].isdigit()]

@@ -162,6 +162,22 @@ class SharedGate:
             return
 
 
+def writing(path: Path) -> tuple[int, float] | None:
+    """The process that is inside the writer gate now, and for how many seconds; None when nobody is. Opens nothing."""
+    try:
+        content = path.read_bytes()[:_SIZE]
+    except OSError:
+        return None
+    if len(content) < _SIZE:
+        return None
+    words = memoryview(content).cast("q")
+    pid, since = words[_HOLDER], words[_SINCE]
+    # A holder that died inside has left its pid behind; the lock is gone with it.
+    if not pid or holders(path) == []:
+        return None
+    return pid, max(0.0, (time.monotonic_ns() - since) / 1e9)
+
+
 def _close_once(descriptor: int) -> int:
     """Close it; what to remember instead. A child of a child closes again, when the number may be another file's."""
     if descriptor >= 0:

@@ -137,12 +137,17 @@ def synced_alone(home: Path) -> Iterator[None]:
 
 def read_synced(home: Path) -> Synced | None:
     """The last sync point, or None when there is none that can be read."""
+    return next(iter(read_both(home)), None)
+
+
+def read_both(home: Path) -> list[Synced]:
+    """The last two sync points, the later one first, as far as there are any that can be read."""
     try:
         content = files.read_private(home / SYNCED)
     except FileNotFoundError:
-        return None
+        return []
     found = [_parse(content[start : start + _SLOT]) for start in (0, _SLOT)]
-    return max((each for each in found if each), key=lambda each: each.sequence, default=None)
+    return sorted((each for each in found if each), key=lambda each: each.sequence, reverse=True)
 
 
 def _parse(slot: bytes) -> Synced | None:

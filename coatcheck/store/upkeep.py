@@ -79,6 +79,11 @@ class Upkeep:
             self._descriptor = descriptor
             return True
 
+    @property
+    def on_duty(self) -> bool:
+        """Whether this process has the duty."""
+        return self._descriptor is not None
+
     def release(self) -> None:
         """Leave the duty to somebody else."""
         with self._lock:

@@ -61,6 +61,12 @@ class Whereabouts:
     boot: str = ""
     """The boot of the machine that it runs on; empty where that is not known."""
 
+    version: str = ""
+    """The version of coatcheck that runs it; empty where that was not written down."""
+
+    restarted: tuple[int, ...] = ()
+    """When the admin was started again, the last ten times: microseconds UTC."""
+
     def write(self, home: Path) -> None:
         """Write the file, whole or not at all, for this user only."""
         values = {**vars(self), "epoch": self.epoch.hex()}
@@ -79,6 +85,8 @@ class Whereabouts:
                 started_at=int(values["started_at"]),
                 host=str(values.get("host", LOOPBACK)),
                 boot=str(values.get("boot", "")),
+                version=str(values.get("version", "")),
+                restarted=tuple(int(each) for each in values.get("restarted", ())),
             )
         except FileNotFoundError:
             msg = f"no actor system runs on {home}: {advice}"

@@ -54,6 +54,13 @@ def alive(pid: int) -> bool:
     return _stat(pid)[:1] != [b"Z"]
 
 
+def state_of(pid: int) -> str:
+    """``alive``, ``stopped`` (by SIGSTOP or a debugger) or ``absent``."""
+    if not alive(pid):
+        return "absent"
+    return "stopped" if _stat(pid)[:1] in ([b"T"], [b"t"]) else "alive"
+
+
 def sessions_of_children(others: set[int]) -> list[int]:
     """The children of this process but ``others`` that are alive and in another session than it is."""
     found = []
@@ -70,6 +77,15 @@ def _stat(pid: int) -> list[bytes]:
         return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
     except OSError:
         return []
+
+
+def admin_of(runner: int) -> int | None:
+    """The admin of the actor system that a process runs: its child in another session than it is; None without one."""
+    for pid in children(runner):
+        with contextlib.suppress(ProcessLookupError):
+            if os.getsid(pid) != os.getsid(runner) and alive(pid):
+                return pid
+    return None
 
 
 def raise_open_files(wanted: int = 65536) -> None:

@@ -13,10 +13,12 @@ import os
 import select
 import signal
 import time
+from collections import deque
 from collections.abc import Callable
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final
 
+import coatcheck
 from coatcheck.errors import CoatcheckError, ConfigurationError, RequestTimeout, StoreUnavailable
 from coatcheck.messages import ActorReport, InspectActor
 from coatcheck.store.lmdb import LmdbStore
@@ -64,6 +66,7 @@ class Runner:
         self._tree: Tree | None = None
         self._supervisor_pid: int | None = None
         self._silences = 0
+        self._restarted: deque[int] = deque(maxlen=10)
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
     def run(self) -> None:
@@ -144,7 +147,17 @@ class Runner:
         if not self._manager_answers(self._tree):
             return
         boot = boot_id().decode("ascii", "replace")
-        Whereabouts(port, epoch, os.getpid(), now_in_microseconds(), settings.bind, boot).write(settings.home)
+        here = Whereabouts(
+            port,
+            epoch,
+            os.getpid(),
+            now_in_microseconds(),
+            settings.bind,
+            boot,
+            coatcheck.__version__,
+            tuple(self._restarted),
+        )
+        here.write(settings.home)
         self._ready(port)
 
     def _manager_answers(self, tree: Tree) -> bool:
@@ -178,6 +191,7 @@ class Runner:
     def _start_again(self, port: int) -> None:
         pause = 0.0
         while not self._stops:
+            self._restarted.append(now_in_microseconds())
             try:
                 self._start(port)
                 return

@@ -17,13 +17,14 @@ from coatcheck.messages import ActorReport, InspectActor
 from coatcheck.system.files import Whereabouts
 from coatcheck.system.joining import find_manager, join_base
 from coatcheck.system.names import SUPERVISOR_CLASS, SUPERVISOR_NAME
-from coatcheck.system.process import alive
+from coatcheck.system.process import admin_of, alive, state_of
 from coatcheck.system.wire import Unanswered, Undelivered
 
 if TYPE_CHECKING:
     from coatcheck.settings import Settings
 
 _PAUSE: Final = 0.05
+_KNOWN: Final = ("pid", "state", "restarts", "restarts_lately")
 _TOLD: Final = ("version", "started_at", "uptime", "handled", "failed", "late", "unrecognized", "last_error", "details")
 """What an actor's own report has for ``--json``."""
 
@@ -39,10 +40,13 @@ class SystemStatus:
     """Why no sessions are served, with the remedy; None when they are."""
 
     actors: list[dict[str, Any]] = field(default_factory=list)
-    """The process that runs the system, the supervisor and its children: ``actor``, ``pid``, ``state``, and more.
+    """The process that runs the system, the admin, the supervisor, its children: ``actor``, ``pid``, ``state``, more.
 
-    ``state``: ``alive``, ``silent`` (did not answer in time), ``starting`` or ``absent``.
+    ``state``: ``alive``, ``silent`` (did not answer in time), ``stopped`` (by a signal), ``starting`` or ``absent``.
     """
+
+    where: Whereabouts | None = None
+    """What the system has written down about itself; None when none runs."""
 
     def as_text(self) -> str:
         """A line for each actor."""
@@ -66,9 +70,13 @@ def look(settings: Settings, timeout: float) -> SystemStatus:
 
 def _look(settings: Settings, deadline: float, found: SystemStatus) -> None:
     """Write down one after the other. Raises StoreUnavailable at the first who cannot be asked."""
-    where = Whereabouts.read(settings.home)
+    where = found.where = Whereabouts.read(settings.home)
     if alive(where.pid):
-        found.actors.append({"actor": "runner", "pid": where.pid, "state": "alive", "port": where.port})
+        state = state_of(where.pid)
+        found.actors.append({"actor": "runner", "pid": where.pid, "state": state, "port": where.port})
+        admin = admin_of(where.pid)
+        state = "absent" if admin is None else state_of(admin)
+        found.actors.append({"actor": "admin", "pid": admin, "state": state, "restarts": len(where.restarted)})
     base, _ = join_base(settings, _left(deadline))
     try:
         supervisor = base.named_actor(SUPERVISOR_CLASS, SUPERVISOR_NAME, _left(deadline))
@@ -78,7 +86,7 @@ def _look(settings: Settings, deadline: float, found: SystemStatus) -> None:
         row = {"actor": "SessionManager", "pid": None, "state": "absent"}
         for each in report.children:
             if each["actor"] == row["actor"]:
-                row.update(pid=each["pid"], state=each["state"], restarts=each["restarts"])
+                row.update((name, each.get(name)) for name in _KNOWN)
         found.actors.append(row)
         found.actors += [dict(each) for each in report.children if each["actor"] != row["actor"]]
         manager = find_manager(base, _left(deadline))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from coatcheck.actors.keeper import SILENCE, Keeper
+from coatcheck.actors.keeper import LATELY, SILENCE, Keeper
 
 
 class Time:
@@ -126,10 +126,13 @@ def test_the_description(keeper: Keeper, time: Time) -> None:
         "pid": 11,
         "state": "alive",
         "restarts": 0,
+        "restarts_lately": 0,
         "seen": 1.5,
     }
     keeper.ended("local-1")
     assert keeper.describe(str.upper)["state"] == "absent"
     keeper.started("local-2")
     assert keeper.describe(str.upper)["state"] == "starting"
-    assert keeper.describe(str.upper)["restarts"] == 1
+    assert keeper.describe(str.upper)["restarts"] == keeper.describe(str.upper)["restarts_lately"] == 1
+    time.now += LATELY
+    assert (keeper.describe(str.upper)["restarts"], keeper.describe(str.upper)["restarts_lately"]) == (1, 0)

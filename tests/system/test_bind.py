@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -96,7 +97,7 @@ def test_what_cannot_be(bind: object) -> None:
 def whereabouts(home: Path, **changed: str) -> None:
     """A system that listens at an address which is not of this host."""
     home.mkdir(mode=0o700)
-    values = {"host": "192.0.2.77", "boot": "", **changed}
+    values: dict[str, Any] = {"host": "192.0.2.77", "boot": "", **changed}
     Whereabouts(port=1, epoch=b"e" * 16, pid=1, started_at=0, **values).write(home)
 
 

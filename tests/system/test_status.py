@@ -34,8 +34,9 @@ def test_each_actor_has_a_line(running: RunningSystem, capsys: pytest.CaptureFix
 
     out, err = capsys.readouterr()
     lines = [line.split() for line in out.splitlines()]
-    assert [line[0] for line in lines] == ["runner", "SystemSupervisor", "SessionManager"]
-    assert [line[2] for line in lines] == ["alive"] * 3
+    assert [line[0] for line in lines] == ["runner", "admin", "SystemSupervisor", "SessionManager"]
+    assert [line[2] for line in lines] == ["alive"] * 4
+    assert int(lines[1][1]) == running.admin()
     assert int(lines[0][1]) == running.pid
     assert {int(line[1]) for line in lines} <= running.family()
     assert f"port {running.whereabouts['port']}" in out
@@ -49,7 +50,8 @@ def test_programs_get_json(running: RunningSystem, capsys: pytest.CaptureFixture
 
     assert (code, err) == (0, "")
     assert (found["home"], found["healthy"], found["problem"]) == (str(running.home), True, None)
-    runner, supervisor, manager = found["actors"]
+    runner, admin, supervisor, manager = found["actors"]
+    assert (admin["pid"], admin["restarts"]) == (running.admin(), 0)
     assert (runner["pid"], runner["port"]) == (running.pid, running.whereabouts["port"])
     assert supervisor["handled"]["InspectActor"] > 0
     assert manager["details"]["ready"] is True
@@ -73,7 +75,12 @@ def test_a_silent_manager_is_named(home: Path, capsys: pytest.CaptureFixture[str
         assert found["problem"] in err
         assert found["healthy"] is False
         states = [(each["actor"], each["state"]) for each in found["actors"]]
-        assert states == [("runner", "alive"), ("SystemSupervisor", "alive"), ("SessionManager", "silent")]
+        assert states == [
+            ("runner", "alive"),
+            ("admin", "alive"),
+            ("SystemSupervisor", "alive"),
+            ("SessionManager", "silent"),
+        ]
         assert found["actors"][-1]["pid"] == pid
         until(lambda: asked(home, capsys, *PATIENT)[0] == 0, "it does not recover")
 
