@@ -21,11 +21,13 @@ from coatcheck.store.full import again_when_full
 from coatcheck.store.header import CHUNKED
 from coatcheck.store.policy import CHANGEABLE, Policy, read, write
 from coatcheck.store.sessions import Sessions
-from coatcheck.store.statistics import count
+from coatcheck.store.statistics import count, lifetimes_in_use
 from coatcheck.store.vitals import Vitals, vitals
 
 if TYPE_CHECKING:
+    from coatcheck.lifetimes import Lifetimes
     from coatcheck.store.audit import AuditEvent
+    from coatcheck.store.progress import Progress
     from coatcheck.store.record import Record
     from coatcheck.store.tables import Tables, Transaction
 
@@ -94,6 +96,10 @@ class Administration(Sessions):
         record = self._record_at(key, row, body)
         return record if self._now() < record.expires_at else None
 
+    def lifetimes(self, most: int = 100_000) -> dict[tuple[bool, Lifetimes], int]:
+        """How many live sessions are signed in or not, and have which lifetimes; of the first ``most`` in the store."""
+        return lifetimes_in_use(self.environment, self._now(), most)
+
     def history(self, *, sid: str | None = None, principal: str | None = None) -> list[tuple[bytes, AuditEvent]]:
         """All audit events of a session, or of a principal, with their ring, in the order of time."""
         with self._read() as transaction:
@@ -136,19 +142,19 @@ class Administration(Sessions):
         """Counts and sizes; see the contract."""
         return count(self.environment, self._now(), self.counters)
 
-    def check(self) -> CheckReport:
+    def check(self, *, progress: Progress | None = None) -> CheckReport:
         """Compare every record with every index; see the contract."""
         with self._read() as transaction:
-            return check(transaction, self._tables, self.keyring, self._sealing)
+            return check(transaction, self._tables, self.keyring, self._sealing, progress)
 
-    def backup(self, target: str | PathLike[str]) -> None:
+    def backup(self, target: str | PathLike[str], *, progress: Progress | None = None) -> None:
         """Write a consistent copy; see the contract."""
-        backup.backup(self.environment, target)
+        backup.backup(self.environment, target, progress)
         self._note_done("backed_up", target=str(Path(target).absolute()))
 
-    def compact(self) -> tuple[int, int]:
+    def compact(self, *, progress: Progress | None = None) -> tuple[int, int]:
         """Rewrite the data file without its free pages; see the contract."""
-        before, after = backup.compact(self.environment)
+        before, after = backup.compact(self.environment, progress)
         self._note_done("compacted", before=before, after=after)
         return before, after
 

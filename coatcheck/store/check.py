@@ -18,6 +18,7 @@ from coatcheck.store.audit import REFUSED
 from coatcheck.store.contract import CheckReport, Problem
 from coatcheck.store.draft import read_chunks
 from coatcheck.store.header import CHUNKED, Header
+from coatcheck.store.progress import Progress
 from coatcheck.store.record import Record
 from coatcheck.store.sealed_record import SealedRecord
 from coatcheck.store.tables import CURRENT, EXPIRY, GRACE, MEMBER, SESSION_DUE, TOKEN, TOKEN_DUE, Tables, Transaction
@@ -31,14 +32,28 @@ MOST: Final = 1000
 """Problems a report holds."""
 
 
-def check(transaction: Transaction, tables: Tables, keyring: Keyring, sealing: Sealing | None = None) -> CheckReport:
+def check(
+    transaction: Transaction,
+    tables: Tables,
+    keyring: Keyring,
+    sealing: Sealing | None = None,
+    progress: Progress | None = None,
+) -> CheckReport:
     """Check the snapshot of this read transaction."""
-    return _Check(transaction, tables, keyring, sealing).run()
+    return _Check(transaction, tables, keyring, sealing, progress or Progress()).run()
 
 
 class _Check:
-    def __init__(self, transaction: Transaction, tables: Tables, keyring: Keyring, sealing: Sealing | None) -> None:
+    def __init__(
+        self,
+        transaction: Transaction,
+        tables: Tables,
+        keyring: Keyring,
+        sealing: Sealing | None,
+        progress: Progress,
+    ) -> None:
         self.transaction, self.tables, self.keyring, self.sealing = transaction, tables, keyring, sealing
+        self.progress = progress
         self.sealed: Counter[str] = Counter()
         self.sealed_events: Counter[str] = Counter()
         self.problems: list[Problem] = []
@@ -46,6 +61,8 @@ class _Check:
         self.left_behind: set[bytes] = set()
 
     def run(self) -> CheckReport:
+        looked_at = (each for each in self.tables if each not in (self.tables.meta, self.tables.outbox))
+        self.progress.begin("checking", sum(self.transaction.stat(each)["entries"] for each in looked_at))
         for key, row in self._rows(self.tables.sessions):
             self.sessions += 1
             self._guarded("sessions", key, self._session, key, row)
@@ -211,7 +228,9 @@ class _Check:
 
     def _rows(self, table: object) -> Iterator[tuple[bytes, bytes]]:
         with self.transaction.cursor(db=table) as cursor:
-            yield from cursor
+            for row in cursor:
+                self.progress.done += 1
+                yield row
 
     def _header(self, sid: bytes) -> Header | None:
         row = self.transaction.get(sid, db=self.tables.sessions)

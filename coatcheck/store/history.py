@@ -70,7 +70,8 @@ def _blank(transaction: Transaction, tables: Tables, key: bytes, sealing: Sealin
     if value is None or not _names(value, sealing, principal):
         return False
     at, kind, sid, _, _ = unpack(value)
-    transaction.put(key, pack([at, kind, sid, None, {}]), db=tables.audit)
+    nothing = audit.sealed_detail({}, sealing) if key[:1] == audit.REFUSED else {}
+    transaction.put(key, pack([at, kind, sid, None, nothing]), db=tables.audit)
     return True
 
 

@@ -14,6 +14,7 @@ from coatcheck.store import files
 from coatcheck.store.backup import put_in_place
 from coatcheck.store.gate import SharedGate
 from coatcheck.store.lmdb import LmdbStore
+from coatcheck.store.progress import Progress
 from coatcheck.store.recovery import recover
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class Restored:
     """Whether the secret of the backup was added to that of the state directory."""
 
 
-def restore(settings: Settings, source: str | os.PathLike[str]) -> Restored:
+def restore(settings: Settings, source: str | os.PathLike[str], *, progress: Progress | None = None) -> Restored:
     """Put the backup ``source`` in the place of the store of these settings, which may be damaged or missing.
 
     The backup is copied and checked as a whole first, with every record and every index; a backup that is damaged, or
@@ -56,6 +57,7 @@ def restore(settings: Settings, source: str | os.PathLike[str]) -> Restored:
     """
     directory = Path(source).absolute()
     home = settings.home
+    progress = progress or Progress()
     files.prepare_directory(home)
     _check_source(directory, home)
     gate = SharedGate(home / files.GATE)
@@ -64,8 +66,8 @@ def restore(settings: Settings, source: str | os.PathLike[str]) -> Restored:
         stage = home / _STAGE
         shutil.rmtree(stage, ignore_errors=True)  # of a restore that was killed
         try:
-            _copy(directory, stage, home)
-            secret, sessions = _check_copy(settings, directory, stage)
+            _copy(directory, stage, home, progress)
+            secret, sessions = _check_copy(settings, directory, stage, progress)
             replaced = _replace(home, stage, secret)
         finally:
             shutil.rmtree(stage, ignore_errors=True)
@@ -86,7 +88,7 @@ def _check_source(directory: Path, home: Path) -> None:
     files.check_data_file(directory)
 
 
-def _copy(directory: Path, stage: Path, home: Path) -> None:
+def _copy(directory: Path, stage: Path, home: Path, progress: Progress) -> None:
     size = (directory / files.DATA).stat().st_size
     free = shutil.disk_usage(home).free
     if free < size + _SPARE:
@@ -94,6 +96,7 @@ def _copy(directory: Path, stage: Path, home: Path) -> None:
         raise StoreUnavailable(msg)
     stage.mkdir(mode=0o700)
     descriptor = files.create_private(stage / files.DATA)
+    progress.begin("copying", size, stage / files.DATA)
     with os.fdopen(descriptor, "wb") as target, (directory / files.DATA).open("rb") as data:
         shutil.copyfileobj(data, target, 1 << 20)
         target.flush()
@@ -101,7 +104,7 @@ def _copy(directory: Path, stage: Path, home: Path) -> None:
     files.write_private(stage / files.MARKER, "coatcheck store\n")
 
 
-def _check_copy(settings: Settings, directory: Path, stage: Path) -> tuple[str | None, int]:
+def _check_copy(settings: Settings, directory: Path, stage: Path, progress: Progress) -> tuple[str | None, int]:
     """The text of a secret file that opens the copy, None where the present secret does; and its sessions."""
     # Of the settings only those that say where and who: the backup may have been made under other limits.
     plain = settings.of_the_store(home=stage)
@@ -110,7 +113,7 @@ def _check_copy(settings: Settings, directory: Path, stage: Path) -> tuple[str |
         files.write_private(stage / files.SECRET, mine)
     if settings.secrets is not None or mine:
         try:
-            return None, _sessions_in(plain, directory)
+            return None, _sessions_in(plain, directory, progress)
         except ConfigurationError:
             if settings.secrets is not None or not theirs:
                 raise
@@ -120,7 +123,7 @@ def _check_copy(settings: Settings, directory: Path, stage: Path) -> tuple[str |
     known = mine.split()
     both = "\n".join([*mine.splitlines(), *(line for line in theirs.splitlines() if line.strip() not in known)]) + "\n"
     files.write_private(stage / files.SECRET, both)
-    return both, _sessions_in(plain, directory)
+    return both, _sessions_in(plain, directory, progress)
 
 
 def _text(path: Path) -> str:
@@ -130,7 +133,7 @@ def _text(path: Path) -> str:
         return ""
 
 
-def _sessions_in(settings: Settings, directory: Path) -> int:
+def _sessions_in(settings: Settings, directory: Path, progress: Progress) -> int:
     store = LmdbStore(settings, background=False)
     try:
         store.any_keys = True
@@ -140,7 +143,7 @@ def _sessions_in(settings: Settings, directory: Path) -> int:
             store = LmdbStore(replace(settings, encryption_keys=None, encryption_keys_file=None), background=False)
         store.any_keys = False
         store.close()
-        report = store.check()
+        report = store.check(progress=progress)
         if not report.problems:
             store.note_action("restored", source=str(directory))
     except (ConfigurationError, CorruptRecord) as error:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from coatcheck.store import encryption, files
+from coatcheck.clock import SECOND
+from coatcheck.errors import CorruptRecord
+from coatcheck.lifetimes import Lifetimes
+from coatcheck.store import encryption, files, header
 from coatcheck.store.contract import StoreStats
 from coatcheck.store.tables import EXPIRY
 from coatcheck.store.transactions import Read
@@ -14,6 +19,24 @@ if TYPE_CHECKING:
     from coatcheck.store.environment import Environment
 
 DUE_COUNTED: Final = 10_000
+
+
+def lifetimes_in_use(environment: Environment, now: int, most: int) -> dict[tuple[bool, Lifetimes], int]:
+    """How many live sessions have a principal or not, and which lifetimes; of the first ``most``."""
+    rows: Counter[tuple[bool, int, int, int]] = Counter()
+    with Read(environment) as transaction, transaction.cursor(db=environment.tables.sessions) as cursor:
+        for _, (_, row) in zip(range(most), cursor, strict=False):
+            with suppress(CorruptRecord):
+                current = header.current(row)
+                found = header.parse(current)
+                if now < header.deadline_of(found):
+                    bound = header.parse_variable(current, found.variable_length).principal is not None
+                    rows[bound, found.idle, found.absolute, found.touch_interval] += 1
+    in_use: Counter[tuple[bool, Lifetimes]] = Counter()
+    for (bound, *times), many in rows.items():
+        idle, absolute, touch = (each / SECOND for each in times)
+        in_use[bound, Lifetimes(idle or None, absolute or None, touch)] += many
+    return dict(in_use)
 
 
 def count(environment: Environment, now: int, counters: Mapping[str, int]) -> StoreStats:
