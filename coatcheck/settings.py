@@ -256,13 +256,16 @@ _VARIABLES: Final = {
     for each in fields(Settings)
     if each.name not in _LIFETIMES
 }
+_OF_COOKIES: Final = frozenset({"COATCHECK_SECURE"})
+"""Read by the integrations, not a setting of a client."""
+
 _told: Final[set[str]] = set()
 
 
 def _tell_unknown(environ: Mapping[str, str]) -> None:
     """A misspelt variable would have no effect without a word: one warning for each, once."""
     known = [name.removeprefix(_PREFIX) for name in _VARIABLES.values()]
-    for name in sorted(set(environ) - set(_VARIABLES.values()) - _told):
+    for name in sorted(set(environ) - set(_VARIABLES.values()) - _OF_COOKIES - _told):
         if name.startswith(_PREFIX):
             _told.add(name)
             meant = get_close_matches(name.removeprefix(_PREFIX), known, 1, 0.8)

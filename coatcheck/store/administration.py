@@ -21,7 +21,7 @@ from coatcheck.store.full import again_when_full
 from coatcheck.store.header import CHUNKED
 from coatcheck.store.policy import CHANGEABLE, Policy, read, write
 from coatcheck.store.sessions import Sessions
-from coatcheck.store.statistics import count, lifetimes_in_use
+from coatcheck.store.statistics import count, lifetimes_in_use, tokens_before
 from coatcheck.store.vitals import Vitals, vitals
 
 if TYPE_CHECKING:
@@ -99,6 +99,13 @@ class Administration(Sessions):
     def lifetimes(self, most: int = 100_000) -> dict[tuple[bool, Lifetimes], int]:
         """How many live sessions are signed in or not, and have which lifetimes; of the first ``most`` in the store."""
         return lifetimes_in_use(self.environment, self._now(), most)
+
+    def tokens_before(self, moment: int) -> tuple[int, int]:
+        """How many live sessions have a token that is older (microseconds UTC), and when the last of them ends at most.
+
+        The end is the absolute one, ``coatcheck.clock.NEVER`` where one of them has none; 0 for no session.
+        """
+        return tokens_before(self.environment, self._now(), moment)
 
     def history(self, *, sid: str | None = None, principal: str | None = None) -> list[tuple[bytes, AuditEvent]]:
         """All audit events of a session, or of a principal, with their ring, in the order of time."""

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from coatcheck.clock import SECOND
+from coatcheck.clock import NEVER, SECOND
 from coatcheck.errors import CorruptRecord
 from coatcheck.lifetimes import Lifetimes
 from coatcheck.store import encryption, files, header
 from coatcheck.store.contract import StoreStats
-from coatcheck.store.tables import EXPIRY
+from coatcheck.store.tables import CURRENT, EXPIRY, TOKEN
 from coatcheck.store.transactions import Read
 
 if TYPE_CHECKING:
@@ -37,6 +37,23 @@ def lifetimes_in_use(environment: Environment, now: int, most: int) -> dict[tupl
         idle, absolute, touch = (each / SECOND for each in times)
         in_use[bound, Lifetimes(idle or None, absolute or None, touch)] += many
     return dict(in_use)
+
+
+def tokens_before(environment: Environment, now: int, moment: int) -> tuple[int, int]:
+    """How many live sessions have a token that was made before that moment, and the last absolute end among them."""
+    found, last = 0, 0
+    with Read(environment) as transaction, transaction.cursor(db=environment.tables.tokens) as cursor:
+        for _, packed in cursor:
+            sid, state, since, _ = TOKEN.unpack(packed)
+            if state != CURRENT or since >= moment:
+                continue
+            row = transaction.get(sid, db=environment.tables.sessions)
+            with suppress(CorruptRecord):
+                fields = None if row is None else header.parse(header.current(row))
+                if fields is not None and now < header.deadline_of(fields):
+                    found += 1
+                    last = max(last, fields.started + fields.absolute if fields.absolute else NEVER)
+    return found, last
 
 
 def count(environment: Environment, now: int, counters: Mapping[str, int]) -> StoreStats:

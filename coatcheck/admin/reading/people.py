@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from coatcheck.admin.reading.handles import shortened
+from coatcheck.admin.reading.plain import plain
 from coatcheck.admin.reading.rings import store_of
 from coatcheck.admin.reading.words import DEVICE, moment
 
@@ -82,8 +83,8 @@ def devices_of(sessions: Iterable[SessionInfo]) -> tuple[Device, ...]:
 def export(client: SessionClient, user: str) -> dict[str, Any]:
     """All that the store keeps about a user, with the data of their sessions: hand it to nobody else.
 
-    Of plain values: dict, list, str, numbers, and what sessions hold; ``json.dumps(..., default=str)`` writes it.
-    Raises ConfigurationError on the actor lane, EncryptionKeyMissing where something is sealed under a lost key.
+    Of values that ``json.dumps`` takes; see :func:`coatcheck.admin.reading.plain.plain`. Raises ConfigurationError on
+    the actor lane, EncryptionKeyMissing where something is sealed under a lost key.
     """
     store = store_of(client)
     live = person(client, user)
@@ -95,7 +96,7 @@ def export(client: SessionClient, user: str) -> dict[str, Any]:
         "sessions": [_exported(client, info, names[info.sid]) for info in live.sessions],
         "devices": [{**asdict(each), "last_seen_at": moment(each.last_seen_at)} for each in live.devices],
         "events": [
-            {"at": moment(event.at), "kind": event.kind, "session": event.sid, "detail": event.detail}
+            {"at": moment(event.at), "kind": event.kind, "session": event.sid, "detail": plain(event.detail)}
             for _, event in store.history(principal=user)
         ],
     }
@@ -128,11 +129,11 @@ def _exported(client: SessionClient, info: SessionInfo, handle: str) -> dict[str
         "created_at": moment(info.created_at),
         "last_seen_at": moment(info.last_seen_at),
         "expires_at": moment(info.expires_at),
-        "meta": dict(info.meta),
+        "meta": plain(info.meta),
         "size": info.size,
     }
     if record is not None:  # it may have ended meanwhile
-        known["data"] = dict(record.data)
+        known["data"] = plain(record.data)
         known["flashes"] = [
             {"level": each.level, "title": each.title, "message": each.message} for each in record.flashes
         ]

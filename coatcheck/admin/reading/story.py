@@ -6,9 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from coatcheck.admin.reading.handles import shortened
 from coatcheck.admin.reading.rings import store_of
 from coatcheck.admin.reading.words import duration, printable
 from coatcheck.clock import SECOND
+from coatcheck.store.audit import RINGS
 
 if TYPE_CHECKING:
     from coatcheck.client import SessionClient
@@ -96,11 +98,41 @@ def tell(client: SessionClient, sid: str, *, live: SessionInfo | None = None) ->
 def ended_sids(client: SessionClient, digits: str) -> list[str]:
     """The sids in the rings that begin so, of sessions that have ended, too: for handles of what is not live."""
     found: dict[str, None] = {}
-    after, store = -1, store_of(client)
-    while events := store.events(after=after, limit=5000):
-        found.update((each.sid, None) for each in events if each.sid.startswith(digits.lower()))
-        after = events[-1].sequence
+    store = store_of(client)
+    for ring in RINGS:
+        after = -1
+        while events := store.events(after=after, limit=5000, ring=ring):
+            found.update((each.sid, None) for each in events if each.sid.startswith(digits.lower()))
+            after = events[-1].sequence
     return list(found)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A session of somebody that has ended."""
+
+    sid: str
+    """32 hex digits."""
+
+    handle: str
+    """Its shortest handle among those that ended."""
+
+    at: int
+    """When, microseconds UTC."""
+
+    kind: str
+    """``deleted``, ``revoked``, ``evicted``, ``expired``, ..."""
+
+    why: str
+    """Why, as half a sentence."""
+
+
+def ended_of(client: SessionClient, user: str) -> list[Ended]:
+    """The sessions of a user that have ended, the last one first, as far as the ring remembers."""
+    ends = {event.sid: event for _, event in store_of(client).history(principal=user) if is_end(event.kind)}
+    handles = shortened(ends)
+    found = [Ended(sid, handles[sid], event.at, event.kind, why_ended(event)) for sid, event in ends.items()]
+    return sorted(found, key=lambda each: -each.at)
 
 
 def why_ended(event: AuditEvent) -> str:

@@ -15,10 +15,11 @@ _UNITS: Final = (("d", 86400), ("h", 3600), ("min", 60))
 
 
 def moment(microseconds: int) -> str | None:
-    """A time (microseconds UTC) in ISO 8601, such as ``2026-11-25T04:34:00+00:00``; None for never."""
+    """A time (microseconds UTC) in ISO 8601, such as ``2026-11-25T04:34:00.250000+00:00``; None for never."""
     if microseconds == NEVER:
         return None
-    return datetime.fromtimestamp(microseconds // SECOND, timezone.utc).isoformat()
+    seconds, rest = divmod(microseconds, SECOND)
+    return datetime.fromtimestamp(seconds, timezone.utc).replace(microsecond=rest).isoformat()
 
 
 def clock_time(microseconds: int) -> str:

@@ -1,0 +1,1 @@
+"""The commands of ``coatcheck``, one a module; ``program.py`` has the table."""
