@@ -24,10 +24,10 @@ def read_or_create(path: Path) -> str:
     be read or made, or that is not this user's alone.
     """
     try:
-        text = _read(path)
+        text = read_private(path)
         if text is None:
             _create(path)
-            text = _read(path)
+            text = read_private(path)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             msg = f"{path} cannot be made ({error.strerror}): make room on the disk"
@@ -40,7 +40,8 @@ def read_or_create(path: Path) -> str:
     return text
 
 
-def _read(path: Path) -> str | None:
+def read_private(path: Path) -> str | None:
+    """The text of a file that is this user's alone; None when it is not there. Raises ConfigurationError, OSError."""
     try:
         # Not blocking, because a pipe in the file's place would wait for a writer for ever.
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)

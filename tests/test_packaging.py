@@ -28,6 +28,7 @@ NEEDS_EXTRA = [
     ("coatcheck.asgi.fastapi", "fastapi", "fastapi"),
     ("coatcheck.redis", "redis", "redis"),
     ("coatcheck.admin.metrics", "admin", "prometheus_client"),
+    ("coatcheck.admin.dashboard", "admin", "jinja2"),
 ]
 # Behind `coatcheck.admin.cli`, which says the line to type before it imports them.
 BEHIND_CLI = [f"coatcheck.admin.{name}" for name in ("commands", "parameters", "program", "rendering", "tool")]
