@@ -109,7 +109,7 @@ def _facts(found: Health) -> list[tuple[str, object]]:
     openers = len(found.processes.get("openers", ()))
     rows.append(("processes", f"{openers} others have the store open; on duty: {duty}"))
     outbox = found.outbox
-    rows.append(("outbox", "none: no Redis" if outbox is None else f"{outbox['entries']} entries wait for Redis"))
+    rows.append(("outbox", "none: no Redis" if outbox is None else ", ".join(f"{k} {v}" for k, v in outbox.items())))
     return rows
 
 

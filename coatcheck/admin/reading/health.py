@@ -69,7 +69,7 @@ class Health:
     """``duty``, ``openers``: pids; ``writer``: the pid inside the writer gate, or None."""
 
     outbox: dict[str, Any] | None = None
-    """What waits for Redis: ``entries``, ``lag`` (seconds), and more; None without Redis."""
+    """The duty in Redis: ``mode``, ``error`` (None: none), and what it signals of itself; None without Redis."""
 
     def as_dict(self) -> dict[str, Any]:
         """For ``json.dumps``."""
@@ -102,6 +102,7 @@ def health(settings: Settings, timeout: float = 3.0, *, store: LmdbStore | None 
         findings=worst_first(found),
         actors=_tree(status),
         system=_system(status),
+        outbox=_outbox(status),
         **_store(seen),
     )
 
@@ -145,6 +146,14 @@ def _system(status: SystemStatus) -> dict[str, Any] | None:
         "version": where.version,
         "restarts": len(where.restarted),
     }
+
+
+def _outbox(status: SystemStatus) -> dict[str, Any] | None:
+    for row in status.actors:
+        details = row.get("details", {})
+        if "mode" in details:
+            return {"mode": details["mode"], "error": details.get("error"), **details.get("signals", {})}
+    return None
 
 
 def _store(seen: StoreLook) -> dict[str, Any]:

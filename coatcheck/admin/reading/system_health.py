@@ -101,8 +101,24 @@ def _why_it_does_not_serve(problem: str, rows: dict[str, Row]) -> Finding:
     return Finding("store-not-open", "critical", problem, "see the findings about the store, and its log")
 
 
+def _redis(name: str, details: Row) -> Iterator[Finding]:
+    if details.get("error"):
+        shared = details.get("mode") == "shared"
+        yield Finding(
+            "redis-down",
+            "critical" if shared else "warning",
+            f"Redis cannot be asked: {details['error']}",
+            "start Redis, or see that COATCHECK_REDIS_URL is right; "
+            + ("nothing is written meanwhile" if shared else "sessions are served meanwhile, and the outbox waits"),
+        )
+    for each in details.get("findings", ()):
+        severity = "critical" if each["severe"] else "warning"
+        yield Finding(f"redis-{each['code']}", severity, each["text"], f"do what it says; the {name} looks again")  # type: ignore[arg-type]
+
+
 def _about(row: Row) -> Iterator[Finding]:
     name, details = row["actor"], row.get("details", {})
+    yield from _redis(name, details)
     if details.get("dropped_frames"):
         yield Finding(
             "foreign-frames",
