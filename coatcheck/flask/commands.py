@@ -6,25 +6,21 @@ import dataclasses
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable
-from datetime import datetime, timezone
 from functools import wraps
-from itertools import islice
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 import flask
 from flask.cli import with_appcontext
 
+from coatcheck.admin.reading.handles import LONGEST, among, is_handle, live
+from coatcheck.admin.reading.words import clock_time, device, printable
 from coatcheck.adopt.origin import ADOPTED_FROM
-from coatcheck.clock import SECOND
 from coatcheck.errors import CoatcheckError
 from coatcheck.store.contract import SessionInfo
 
 if TYPE_CHECKING:
     from coatcheck.client import SessionClient
-
-SHORTEST_HANDLE: Final = 8
-"""Hex digits of a handle; more where they fit several sessions."""
 
 _Command = TypeVar("_Command", bound=Callable[..., None])
 
@@ -60,7 +56,7 @@ def stats(*, as_json: bool) -> None:
 @click.option("--after", metavar="SID", help="Go on after this one, the last that was listed.")
 def list_(limit: int, after: str | None, *, as_json: bool) -> None:
     """Show live sessions, in the order of their sid."""
-    if after is not None and not _is_hex(after, 32):
+    if after is not None and not is_handle(after, LONGEST):
         msg = f"{after!r} is no sid: use one of 32 hex digits, as `--json` shows it"
         raise click.BadParameter(msg, param_hint="--after")
     _tell_sessions(_client().scan(after=after, limit=limit), as_json=as_json)
@@ -84,12 +80,12 @@ def revoke(handle: str | None, user: str | None, kept: str | None, *, as_json: b
         raise click.UsageError(msg)
     client = _client()
     if user is None:
-        ended = int(client.revoke_sid(_one(_beginning_with(client, handle or ""), handle or "").sid))
+        ended = int(client.revoke_sid(live(client, handle or "").sid))
     elif kept is None:
         ended = client.revoke(user)
     else:
         sessions = client.sessions_of(user)
-        spared = _one([info for info in sessions if _fits(info, kept)], kept)
+        spared = among(sessions, kept)
         ended = sum(client.revoke_sid(info.sid) for info in sessions if info.sid != spared.sid)
     _tell({"ended": ended}, as_json=as_json)
 
@@ -122,42 +118,14 @@ def _client() -> SessionClient:
     return client
 
 
-def _beginning_with(client: SessionClient, handle: str) -> list[SessionInfo]:
-    """At most two live sessions whose sid begins so."""
-    if not _is_hex(handle, SHORTEST_HANDLE):
-        return []
-    # One before the first that can be meant, for the scan begins behind it.
-    first = int(handle.ljust(32, "0"), 16)
-    sessions = client.scan(after=None if first == 0 else f"{first - 1:032x}")
-    return [info for info in islice(sessions, 2) if _fits(info, handle)]
-
-
-def _fits(info: SessionInfo, handle: str) -> bool:
-    return _is_hex(handle, SHORTEST_HANDLE) and info.sid.startswith(handle.lower())
-
-
-def _is_hex(text: str, shortest: int) -> bool:
-    return shortest <= len(text) <= 32 and not set(text.lower()) - set("0123456789abcdef")
-
-
-def _one(found: list[SessionInfo], handle: str) -> SessionInfo:
-    if len(found) == 1:
-        return found[0]
-    fits = "several live sessions fit" if found else "no live session fits"
-    msg = f"{fits} {handle!r}: use {SHORTEST_HANDLE} to 32 hex digits of a sid, as `list` and `find` show them"
-    raise click.ClickException(msg)
-
-
 def _tell_sessions(sessions: Iterable[SessionInfo], *, as_json: bool) -> None:
     if as_json:
         for info in sessions:
             click.echo(json.dumps({"handle": info.handle, **dataclasses.asdict(info)}, default=str))
         return
     for info in sessions:
-        seen = datetime.fromtimestamp(info.last_seen_at // SECOND, timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
-        device = " ".join(str(info.meta[key]) for key in ("label", "ip", "user_agent") if info.meta.get(key))
-        who = _printable(f"{info.principal or '-'}  {device}".rstrip())
-        click.echo(f"{info.handle}  {seen}  {info.size:>6} B  {who}")
+        who = f"{printable(info.principal or '-')}  {device(info.meta)}".rstrip()
+        click.echo(f"{info.handle}  {clock_time(info.last_seen_at)}  {info.size:>6} B  {who}")
 
 
 def _tell(values: dict[str, Any], *, as_json: bool) -> None:
@@ -166,8 +134,3 @@ def _tell(values: dict[str, Any], *, as_json: bool) -> None:
         return
     for name, value in values.items():
         click.echo(f"{name}: {value}")
-
-
-def _printable(text: str) -> str:
-    """Without control characters: a browser can call itself what it likes, and a terminal obeys."""
-    return "".join(each if each.isprintable() else "?" for each in text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import Any
 
@@ -120,7 +121,8 @@ def test_several_that_fit_are_not_ended(app: Flask, monkeypatch: pytest.MonkeyPa
     info = client.open(client.create({"a": 1})[0]).sid
     assert info is not None
     (one,) = client.scan(after=f"{int(info, 16) - 1:032x}", limit=1)
-    monkeypatch.setattr(client, "scan", lambda **_: iter([one, one]))
+    twin = dataclasses.replace(one, sid=one.sid[:31] + ("0" if one.sid[31] != "0" else "1"))
+    monkeypatch.setattr(client, "scan", lambda **_: iter([one, twin]))
     result = run(app, "revoke", info[:8])
 
     assert result.exit_code == 1

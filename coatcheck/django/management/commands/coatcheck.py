@@ -8,11 +8,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import datetime, timezone
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError
 
+from coatcheck.admin.reading.handles import live
 from coatcheck.clock import NEVER, SECOND
 from coatcheck.django.config import get_client
 from coatcheck.django.users import principal_of
@@ -20,8 +21,6 @@ from coatcheck.errors import CoatcheckError
 
 if TYPE_CHECKING:
     from coatcheck.store.contract import SessionInfo
-
-_SHORTEST_HANDLE: Final = 8
 
 
 class Command(BaseCommand):
@@ -93,14 +92,7 @@ def _revoke(options: dict[str, Any]) -> dict[str, Any]:
     client, handle = get_client(), options["handle"]
     if options["user"]:
         return {"ended": client.revoke(principal_of(_user(options["user"])))}
-    if len(handle) < _SHORTEST_HANDLE:
-        msg = f"a handle has {_SHORTEST_HANDLE} characters or more: {handle!r}"
-        raise CommandError(msg)
-    found = [info.sid for info in client.scan() if info.sid.startswith(handle)]
-    if len(found) != 1:
-        msg = f"{len(found)} sessions begin with {handle!r}" + (": give more of its characters" if found else "")
-        raise CommandError(msg)
-    return {"ended": int(client.revoke_sid(found[0]))}
+    return {"ended": int(client.revoke_sid(live(client, handle).sid))}
 
 
 def _adopted(_: dict[str, Any]) -> dict[str, Any]:
