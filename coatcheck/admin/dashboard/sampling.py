@@ -46,7 +46,9 @@ class Sampler:
                 self._before = None
                 self.history.add(time.time(), {})
                 return
-            self.history.add(time.time(), {**_levels(self.stats), **self._rates(self._desk.counts())})
+            self.history.add(
+                time.time(), {**_levels(self.stats), **self._rates(self._desk.counts()), "read": self._desk.read_time()}
+            )
 
     def _rates(self, counts: Mapping[str, int]) -> dict[str, float]:
         now = time.monotonic()

@@ -64,7 +64,7 @@ def charts_of(history: History) -> list[Chart]:
             "rates", "Operations per second", moments, series(loads="loads", writes="writes", refused="refused"),
             text=decimal,
         ),
-        chart("latency", "Latency", moments, series(load="load_p50", write="save_p50"), text=decimal),
+        chart("latency", "Latency in microseconds", moments, series(lookup="read"), text=decimal, smallest_top=10),
         chart("sweep", "Sweep", moments, series(removed_per_second="swept", due="due"), text=decimal, smallest_top=4),
     ]  # fmt: skip
 
