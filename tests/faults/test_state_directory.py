@@ -23,10 +23,12 @@ from tests.support.processes import ROOT
 
 
 def test_everything_is_private(filled: Path) -> None:
-    """The directory is 0700, and every file in it 0600, whatever the umask."""
+    """The directory and those in it are 0700, and every file 0600, whatever the umask."""
     assert filled.stat().st_mode & 0o777 == 0o700
-    modes = {each.name: each.stat().st_mode & 0o777 for each in filled.iterdir()}
+    found = list(filled.rglob("*"))
+    modes = {each.name: each.stat().st_mode & 0o777 for each in found if each.is_file()}
     assert set(modes.values()) == {0o600}, modes
+    assert {each.stat().st_mode & 0o777 for each in found if each.is_dir()} <= {0o700}
     assert {"data.mdb", "secret"} <= set(modes)
 
 

@@ -36,9 +36,20 @@ class Owner:
     """Somebody who counts."""
 
 
+@pytest.fixture(autouse=True)
+def others() -> set[threading.Thread]:
+    """The threads of stores that other tests have left to the collector."""
+    _OTHERS.clear()
+    _OTHERS.update(threading.enumerate())
+    return _OTHERS
+
+
+_OTHERS: set[threading.Thread] = set()
+
+
 def meter_threads() -> list[threading.Thread]:
-    """The threads that write counters down, in this process."""
-    return [each for each in threading.enumerate() if each.name == "coatcheck-meter"]
+    """The threads that write counters down in this process, of this test."""
+    return [each for each in threading.enumerate() if each.name == "coatcheck-meter" and each not in _OTHERS]
 
 
 @pytest.mark.parametrize("way", ["exit", "kill"])
