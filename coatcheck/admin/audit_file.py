@@ -56,7 +56,7 @@ class AuditFile:
     def step(self) -> int:
         """Write what has happened since the last step; how many lines. 0 also where another process writes.
 
-        Raises OSError and CoatcheckError; then nothing is lost, and the next step tries again.
+        Raises OSError and CoatcheckError; then nothing is lost or doubled, and the next step tries again.
         """
         if self._reader is None and not self._begin():
             return 0
@@ -78,6 +78,8 @@ class AuditFile:
                 _log.error(
                     "%d audit events were overwritten before they could be written to %s", batch.missed, self._path
                 )
+            # Not among what is tried again: the lines are there, and would be there twice.
+            self._note_position()
             if not batch.more:
                 return written
 
@@ -186,7 +188,6 @@ class AuditFile:
                 os.ftruncate(self._descriptor, size)
             raise
         self._position = position
-        self._note_position()
 
     def _look_at_the_file(self) -> None:
         """Open it anew where somebody has taken it away, and rotate it where it is long enough."""

@@ -242,6 +242,40 @@ def test_a_disk_that_is_full_for_a_while(
     assert "written again" in caplog.text
 
 
+def test_a_position_that_can_be_noted_again(store: LmdbStore, path: Path) -> None:
+    """It is the newest, as soon as there is room for it."""
+    store.create({}, principal="ann")
+    in_the_way = store.settings.home / ".audit-position"
+    in_the_way.mkdir()
+    writer = AuditWriter(AuditFile(store, path))
+    writer._step()
+    in_the_way.rmdir()
+    store.create({}, principal="bob")
+    writer._step()
+    writer._file.close()
+    path.unlink()
+    store.create({}, principal="cy")
+    again = AuditFile(store, path)
+    again.step()
+    again.close()
+
+    assert principals(path) == ["cy"]
+
+
+def test_no_line_twice_while_the_position_cannot_be_noted(store: LmdbStore, path: Path) -> None:
+    """What has been written is not written again for that."""
+    store.create({}, principal="ann")
+    (store.settings.home / ".audit-position").mkdir()
+    writer = AuditWriter(AuditFile(store, path))
+    writer._step()
+    store.create({}, principal="bob")
+    writer._step()
+    writer._step()
+    writer._file.close()
+
+    assert principals(path) == ["ann", "bob"]
+
+
 def test_the_thread(store: LmdbStore, path: Path) -> None:
     """It writes by itself, and what is there when it ends."""
     writer = AuditWriter(AuditFile(store, path))
