@@ -8,6 +8,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -34,6 +37,26 @@ def row(said: Said, actor: str) -> dict[str, object]:
     return next(each for each in said.json["actors"] if each["actor"] == actor)
 
 
+@contextmanager
+def children_killed(parent: int) -> Iterator[None]:
+    """Inside, each child of this process is killed as soon as it is there."""
+    over = threading.Event()
+
+    def kill() -> None:
+        while not over.wait(0.05):
+            for pid in process.children(parent):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
+    killing = threading.Thread(target=kill)
+    killing.start()
+    try:
+        yield
+    finally:
+        over.set()
+        killing.join()
+
+
 def test_a_system_that_is_well(home: Path) -> None:
     """The tree with pids, uptime, messages, epoch; store, sweep, durability and outbox; exit 0."""
     with RunningSystem(home) as system:
@@ -58,7 +81,8 @@ def test_a_system_that_is_well(home: Path) -> None:
 def test_the_manager_is_silent_then_dead(home: Path) -> None:
     """One that stands still is named; one that is killed again and again is a restart loop, and there is none."""
     with RunningSystem(home):
-        pid = int(str(row(status(home, "--timeout", "20"), "SessionManager")["pid"]))
+        said = status(home, "--timeout", "20")
+        pid, supervisor = (int(str(row(said, name)["pid"])) for name in ("SessionManager", "SystemSupervisor"))
         os.kill(pid, signal.SIGSTOP)
         said = status(home, "--timeout", "1.5")
         assert (said.code, codes(said)[0]) == (exits.CRITICAL, "manager-silent")
@@ -67,18 +91,12 @@ def test_the_manager_is_silent_then_dead(home: Path) -> None:
 
         dead: list[str] = []
 
-        def killed_until_absent() -> bool:
-            said = status(home, "--timeout", "0.6")
-            dead[:] = codes(said)
-            found = [each for each in said.json["actors"] if each["actor"] == "SessionManager" and each["pid"]]
-            if "manager-dead" in dead and "restart-loop" in dead:
-                return True
-            for each in found:
-                if process.alive(each["pid"]):
-                    os.kill(each["pid"], signal.SIGKILL)
-            return False
+        def is_dead() -> bool:
+            dead[:] = codes(status(home, "--timeout", "0.6"))
+            return "manager-dead" in dead and "restart-loop" in dead
 
-        until(killed_until_absent, f"no restart loop and dead manager: {dead}")
+        with children_killed(supervisor):
+            until(is_dead, f"no restart loop and dead manager: {dead}")
         until(lambda: status(home, "--timeout", "20").json["serving"], "it does not recover")
 
 
