@@ -23,7 +23,8 @@ def acting_as(who: str) -> Iterator[None]:
         with coatcheck.acting_as("ann@support"):
             client.revoke("user-42")
 
-    On both lanes, and in the a-twins. Raises ValueError for an empty name.
+    In the a-twins, too; but not on the actor lane, where the name does not reach the manager. Raises ValueError for an
+    empty name.
     """
     if not isinstance(who, str) or not who.strip():
         msg = f"acting_as takes the name of who acts, not {who!r}"
