@@ -21,6 +21,7 @@ from typing import Final
 from coatcheck.errors import ConfigurationError, StoreUnavailable
 from coatcheck.keyring import Keyring, load_or_create, parse_secrets
 from coatcheck.store.files import write_private
+from coatcheck.system.process import stat_of
 
 _MARK: Final = re.compile(r"^# (next|newest) ([0-9a-f]{16}) since (\S+)$")
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
@@ -117,14 +118,16 @@ def _program(pid: int) -> str | None:
 
 def _stat(pid: int) -> tuple[int, float] | None:
     """The parent of a process, and when it was started."""
+    fields = stat_of(pid)
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
         booted = next(
             int(line.split()[1])
             for line in Path("/proc/stat").read_text(encoding="ascii").splitlines()
             if "btime" in line
         )
     except (OSError, StopIteration):
+        return None
+    if not fields:
         return None
     return int(fields[1]), booted + int(fields[19]) / _TICKS
 

@@ -108,7 +108,10 @@ class Administration(Sessions):
         return tokens_before(self.environment, self._now(), moment)
 
     def history(self, *, sid: str | None = None, principal: str | None = None) -> list[tuple[bytes, AuditEvent]]:
-        """All audit events of a session, or of a principal, with their ring, in the order of time."""
+        """All audit events of a session, or of a principal, with their ring, in the order of time.
+
+        ``sid``: 32 hex digits; fewer are for all sessions whose sid begins with them.
+        """
         with self._read() as transaction:
             return history.events_of(transaction, self._tables, self._sealing, sid=sid, principal=principal)
 

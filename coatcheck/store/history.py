@@ -29,8 +29,11 @@ def events_of(
     sid: str | None = None,
     principal: str | None = None,
 ) -> list[tuple[bytes, AuditEvent]]:
-    """The events of both rings that name this sid, or this principal, with their ring, oldest first."""
-    needle = b"" if sid is None else bytes.fromhex(sid)
+    """The events of all rings that name this sid, or this principal, with their ring, oldest first.
+
+    ``sid``: its hex digits, in lower case; or only the first of them, for the events of all whose sid begins so.
+    """
+    needle = b"" if sid is None else bytes.fromhex(sid[: len(sid) // 2 * 2])
     if principal is not None and sealing is None:
         needle = principal.encode("utf-8", "surrogatepass")
     found = []
@@ -40,7 +43,7 @@ def events_of(
             if needle not in value:
                 continue
             at, kind, of, name, detail = audit.opened(unpack(value), sealing)
-            if (sid is not None and of.hex() == sid) or (principal is not None and name == principal):
+            if (sid is not None and of.hex().startswith(sid)) or (principal is not None and name == principal):
                 ring, number = _SEQUENCE.unpack(key)
                 found.append((ring, audit.AuditEvent(number, at, kind, of.hex(), name, detail)))
     # A stable order: of one moment, first what was written first.

@@ -51,14 +51,14 @@ def alive(pid: int) -> bool:
         return False
     except PermissionError:
         return True
-    return _stat(pid)[:1] != [b"Z"]
+    return stat_of(pid)[:1] != [b"Z"]
 
 
 def state_of(pid: int) -> str:
     """``alive``, ``stopped`` (by SIGSTOP or a debugger) or ``absent``."""
     if not alive(pid):
         return "absent"
-    return "stopped" if _stat(pid)[:1] in ([b"T"], [b"t"]) else "alive"
+    return "stopped" if stat_of(pid)[:1] in ([b"T"], [b"t"]) else "alive"
 
 
 def sessions_of_children(others: set[int]) -> list[int]:
@@ -71,7 +71,7 @@ def sessions_of_children(others: set[int]) -> list[int]:
     return found
 
 
-def _stat(pid: int) -> list[bytes]:
+def stat_of(pid: int) -> list[bytes]:
     """State, parent, group and session of a process, and more; nothing when it is gone."""
     try:
         return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
@@ -127,7 +127,7 @@ def children(pid: int) -> list[int]:
     """The processes whose parent is ``pid`` (Linux)."""
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
-        fields = _stat(int(entry.name))
+        fields = stat_of(int(entry.name))
         if len(fields) > 1 and int(fields[1]) == pid:
             found.append(int(entry.name))
     return found

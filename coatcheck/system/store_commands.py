@@ -49,20 +49,29 @@ def _change_encryption(settings: Settings, wish: object) -> None:
         raise ConfigurationError(msg)
     store = _store_of(settings, any_keys=True)
     try:
-        changed = store.change_encryption(on=wish == "on")
-        # The pages of before are free, but in the file; also those that another run left there.
-        try:
-            store.compact()
-        except StoreUnavailable as error:
-            msg = (
-                f"encryption={wish} is in force, but the pages of before are still in the data file, as it could not "
-                f"be written anew: {error}; then give the same command again"
-            )
-            raise StoreUnavailable(msg) from error
+        changed = turn_encryption(store, on=wish == "on")
         keys = store.stats().encryption
     finally:
         store.close()
     _say(f"encryption={wish}" + (f" (key {keys})" if keys else "") + ("" if changed else ", as it was"))
+
+
+def turn_encryption(store: LmdbStore, *, on: bool) -> bool:
+    """Encrypt a store, or not any more, and leave nothing of before in its file; whether it was otherwise.
+
+    Raises StoreUnavailable where the file could not be written anew: it says so, and the same again is the remedy.
+    """
+    changed = store.change_encryption(on=on)
+    # The pages of before are free, but in the file; also those that another run left there.
+    try:
+        store.compact()
+    except StoreUnavailable as error:
+        msg = (
+            f"encryption={'on' if on else 'off'} is in force, but the pages of before are still in the data file, as "
+            f"it could not be written anew: {error}; then give the same command again"
+        )
+        raise StoreUnavailable(msg) from error
+    return changed
 
 
 def reseal(settings: Settings, *, end_unreadable: bool) -> bool:

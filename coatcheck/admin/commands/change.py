@@ -8,9 +8,8 @@ import click
 
 from coatcheck.admin.parameters import PAIR
 from coatcheck.admin.tool import Tool, tool_command
-from coatcheck.errors import StoreUnavailable
-from coatcheck.store.lmdb import LmdbStore
 from coatcheck.store.policy import CHANGEABLE
+from coatcheck.system.store_commands import turn_encryption
 
 ENCRYPTION = "encryption"
 
@@ -32,21 +31,8 @@ def command(tool: Tool, assignments: tuple[tuple[str, str], ...]) -> None:
     values: dict[str, Any] = {}
     with tool.store(any_keys=True) as store:
         if wish is not None:
-            values[ENCRYPTION] = _encrypt(store, on=wish == "on")
+            turn_encryption(store, on=wish == "on")
+            values[ENCRYPTION] = f"on, under {store.stats().encryption}" if wish == "on" else "off"
         policy = store.change_policy(**changed)
         values.update((name, getattr(policy, name)) for name in CHANGEABLE)
     tool.tell(values, lambda: click.echo("\n".join(f"{name}={value}" for name, value in values.items())))
-
-
-def _encrypt(store: LmdbStore, *, on: bool) -> str:
-    store.change_encryption(on=on)
-    # The pages of before are free, but in the file; also those that another run left there.
-    try:
-        store.compact()
-    except StoreUnavailable as error:
-        msg = (
-            f"encryption={'on' if on else 'off'} is in force, but the pages of before are still in the data file, as "
-            f"it could not be written anew: {error}; then give the same command again"
-        )
-        raise StoreUnavailable(msg) from error
-    return f"on, under {store.stats().encryption}" if on else "off"

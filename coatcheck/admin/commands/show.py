@@ -9,16 +9,14 @@ import click
 
 from coatcheck.acting import acting_as
 from coatcheck.admin.parameters import HANDLE
-from coatcheck.admin.reading.handles import HandleUnknown, is_handle, resolve
 from coatcheck.admin.reading.plain import plain
 from coatcheck.admin.reading.rings import store_of
 from coatcheck.admin.reading.rows import session_row, story_row
-from coatcheck.admin.reading.story import Story, ended_sids, tell
+from coatcheck.admin.reading.story import Story, sid_of, tell
 from coatcheck.admin.reading.words import clock_time, device, duration, size
 from coatcheck.admin.tool import Tool, tool_command
 
 if TYPE_CHECKING:
-    from coatcheck.client import SessionClient
     from coatcheck.store.record import Record
 
 
@@ -32,7 +30,7 @@ def command(tool: Tool, handle: str, *, reveal: bool) -> None:
     the values only with --reveal.
     """
     with tool.client() as client:
-        sid = _sid_of(client, handle)
+        sid = sid_of(client, handle)
         record = store_of(client).session(sid)
         if reveal and record is not None:
             with acting_as(tool.by):
@@ -44,12 +42,6 @@ def command(tool: Tool, handle: str, *, reveal: bool) -> None:
             values["session"].update(_about(record), data=_data(record, reveal=reveal))
             values["session"]["flashes"] = _flashes(record) if reveal else len(record.flashes)
     tool.tell(values, lambda: _show(story, record, values))
-
-
-def _sid_of(client: SessionClient, handle: str) -> str:
-    if not is_handle(handle):
-        raise HandleUnknown(handle)
-    return resolve(client, handle, ended=ended_sids(client, handle))
 
 
 def _about(record: Record) -> dict[str, Any]:

@@ -6,13 +6,12 @@ import secrets
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from coatcheck.acting import acting_as
-from coatcheck.admin.reading import story
 from coatcheck.admin.reading.health import Health, health
 from coatcheck.admin.reading.rings import store_of
 from coatcheck.metering import read as read_counters
@@ -93,10 +92,6 @@ class Desk:
     def events(self, after: int = -1, limit: int = 1000, ring: bytes = audit.LIFE) -> list[AuditEvent]:
         """Events after that number, oldest first."""
         return self._store.events(after=after, limit=limit, ring=ring)
-
-    def ended_sids(self, digits: str) -> Sequence[str]:
-        """Sids of sessions that the audit ring knows, and that begin so."""
-        return story.ended_sids(self.client, digits)
 
     def recent_users(self) -> list[RecentUser]:
         """Who signed in lately, the last one first; from the newest events, not from a look at all sessions."""

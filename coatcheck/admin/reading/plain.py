@@ -10,7 +10,10 @@ from typing import Any, Final
 
 def plain(value: Any) -> Any:
     """A value as dict, list, str, number, bool or None. What JSON does not have is text; bytes are base64."""
-    return next((as_plain(value) for kind, as_plain in _KINDS if isinstance(value, kind)), str(value))
+    for kind, as_plain in _KINDS:
+        if isinstance(value, kind):
+            return as_plain(value)
+    return str(value)
 
 
 def _same(value: Any) -> Any:

@@ -6,11 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from coatcheck.admin.reading.handles import shortened
+from coatcheck.admin.reading.handles import is_handle, resolve, shortened
 from coatcheck.admin.reading.rings import store_of
 from coatcheck.admin.reading.words import duration, printable
 from coatcheck.clock import SECOND
-from coatcheck.store.audit import RINGS
 
 if TYPE_CHECKING:
     from coatcheck.client import SessionClient
@@ -95,16 +94,17 @@ def tell(client: SessionClient, sid: str, *, live: SessionInfo | None = None) ->
     )
 
 
+def sid_of(client: SessionClient, handle: str) -> str:
+    """The sid that a handle means, of a live session, or of one that the rings know.
+
+    Raises HandleUnknown, HandleAmbiguous, what the store raises, and ConfigurationError on the actor lane.
+    """
+    return resolve(client, handle, ended=ended_sids(client, handle) if is_handle(handle) else ())
+
+
 def ended_sids(client: SessionClient, digits: str) -> list[str]:
     """The sids in the rings that begin so, of sessions that have ended, too: for handles of what is not live."""
-    found: dict[str, None] = {}
-    store = store_of(client)
-    for ring in RINGS:
-        after = -1
-        while events := store.events(after=after, limit=5000, ring=ring):
-            found.update((each.sid, None) for each in events if each.sid.startswith(digits.lower()))
-            after = events[-1].sequence
-    return list(found)
+    return list(dict.fromkeys(event.sid for _, event in store_of(client).history(sid=digits.lower())))
 
 
 @dataclass(frozen=True)

@@ -33,11 +33,8 @@ async def life(request: Request) -> Response:
 
 
 async def _by_handle(request: Request, desk: Desk, text: str) -> Response:
-    def find() -> str:
-        return handles.resolve(desk.client, text, ended=desk.ended_sids(text))
-
     try:
-        return RedirectResponse(f"/sessions/{await run_in_threadpool(find)}", 303)
+        return RedirectResponse(f"/sessions/{await run_in_threadpool(story.sid_of, desk.client, text)}", 303)
     except handles.HandleAmbiguous as error:
         return render(request, "handles.html", "sessions", handle=text, fitting=error.fitting)
     except handles.HandleUnknown:

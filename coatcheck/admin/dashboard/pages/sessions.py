@@ -11,7 +11,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from coatcheck.admin.dashboard.page import asked_by_htmx, desk_of, part, render, whole
-from coatcheck.admin.reading import handles, sessions
+from coatcheck.admin.reading import handles, sessions, story
 from coatcheck.admin.reading.sessions import Filters, Page
 
 if TYPE_CHECKING:
@@ -55,8 +55,7 @@ def _found(desk: Desk, text: str) -> str | None:
     """Where to go for what somebody typed: a session's page, a user's page, or None."""
     if handles.is_handle(text):
         try:
-            sid = handles.resolve(desk.client, text, ended=desk.ended_sids(text))
-            return f"/sessions/{sid}"
+            return f"/sessions/{story.sid_of(desk.client, text)}"
         except handles.HandleAmbiguous:
             return f"/sessions/{text.lower()}"
         except handles.HandleUnknown:
