@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import hypothesis
@@ -103,6 +105,20 @@ def test_a_link_is_used_once(stranger: TestClient, doors: Doors) -> None:
     assert again.status_code == 403
     assert "has been used" in again.text
     assert stranger.get("/").status_code == 303
+
+
+def test_of_many_who_use_a_link_at_once_one_gets_in(doors: Doors) -> None:
+    """Whoever has copied it comes too late, or its owner does and knows."""
+    for _ in range(50):
+        token = doors.links.new("olga")
+        together = threading.Barrier(8)
+
+        def use(token: str = token, together: threading.Barrier = together) -> bool:
+            together.wait()
+            return doors.links.use(token) is not None
+
+        with ThreadPoolExecutor(8) as pool:
+            assert sum(each.result() for each in [pool.submit(use) for _ in range(8)]) == 1
 
 
 def test_signing_out_ends_the_visit(operator: TestClient, doors: Doors) -> None:
