@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from coatcheck.client.places import Places
 from coatcheck.client.pool import Endpoint, Pool
 from coatcheck.errors import RequestTimeout, StoreUnavailable
-from coatcheck.messages import ActorReport, InspectActor
+from coatcheck.messages import ActorReport, InspectActor, RequestFailed
 from coatcheck.store import policy
 from coatcheck.system.frames import bad_frames
 from coatcheck.system.joining import find_manager, join_base
@@ -69,9 +69,15 @@ class ManagerLine:
         pause = _FIRST_PAUSE
         sent_again = False
         while True:
-            joined = self._joined or self._join(deadline)
             try:
-                return self._exchange(joined, request, deadline)
+                joined = self._joined or self._join(deadline)
+            except StoreUnavailable as error:
+                if not sent_again:
+                    raise
+                # Nobody is there now. Whoever was there the first time may have carried it out before.
+                raise self._timeout(deadline, known=False) from error
+            try:
+                reply = self._exchange(joined, request, deadline)
             except Undelivered:
                 # Certainly not read: any request may be sent again.
                 self._lost(joined)
@@ -82,8 +88,12 @@ class ManagerLine:
                 if unanswered.waited or sent_again or not repeatable:
                     raise self._timeout(deadline, known=False) from None
                 sent_again = True
+            else:
+                if sent_again and isinstance(reply, RequestFailed) and reply.kind == StoreUnavailable.__name__:
+                    raise self._timeout(deadline, known=False)
+                return reply
             if time.monotonic() + pause >= deadline:
-                raise self._timeout(deadline, known=True)
+                raise self._timeout(deadline, known=not sent_again)
             time.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
 
