@@ -24,6 +24,7 @@ FLUSH: Final = 1.0
 """Seconds between two writes."""
 
 _ADD_UP_EVERY: Final = 10
+_STOP_WITHIN: Final = 1.0
 _numbers = itertools.count()
 _log = logging.getLogger("coatcheck.metering")
 
@@ -116,22 +117,30 @@ class Meter:
         """Write down what was counted, leave it to the total, and let the thread go."""
         with self._lock:
             self._wake.set()
-            self._thread = None
-            counts, snapshots = self._sums()
-            self._write(counts)
-            sheet, self._sheet = self._sheet, None
-            if sheet is None:
-                return
-            sheet.close()
-            self._written = {}
-            for number, (prefix, counters, _) in list(self.rows.items()):
-                if number in snapshots:
-                    self.rows[number] = prefix, counters, snapshots[number]
-            for number in list(self.retired):
-                if number in snapshots:
-                    del self.retired[number]
-        with suppress(OSError):
-            board.add_up(self.home)
+            thread, self._thread = self._thread, None
+            closed = self._leave_sheet()
+        # Outside of the lock, which it may be waiting for.
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(_STOP_WITHIN)
+        if closed:
+            with suppress(OSError):
+                board.add_up(self.home)
+
+    def _leave_sheet(self) -> bool:
+        counts, snapshots = self._sums()
+        self._write(counts)
+        sheet, self._sheet = self._sheet, None
+        if sheet is None:
+            return False
+        sheet.close()
+        self._written = {}
+        for number, (prefix, counters, _) in list(self.rows.items()):
+            if number in snapshots:
+                self.rows[number] = prefix, counters, snapshots[number]
+        for number in list(self.retired):
+            if number in snapshots:
+                del self.retired[number]
+        return True
 
     def flush(self) -> None:
         """Write down what was counted, if anything was since the last time."""
